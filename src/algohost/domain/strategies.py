@@ -1,0 +1,97 @@
+"""A strategy, what is wanted of it, and the one word that says how it stands."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from algohost.domain.ids import StrategyId, UserId, VersionId
+from algohost.domain.runs import Run, RunState
+
+
+class Wanted(StrEnum):
+    """What an intent asks for."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intent:
+    """What should be, who said so and when. Each new intent of a strategy has the next number."""
+
+    number: int
+    wanted: Wanted
+    by: str
+    """``user:NAME``, ``schedule``, ``webhook``, ``restore``, ``kill switch`` or ``host``."""
+    at: datetime
+
+
+class Mode(StrEnum):
+    """Where a strategy's orders go: per strategy, never global."""
+
+    REPLAY = "replay"
+    PAPER = "paper"
+    LIVE = "live"
+
+
+class Phase(StrEnum):
+    """What is. Badges, API and manual use these words."""
+
+    PENDING = "pending"
+    WAITING = "waiting"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    BACKING_OFF = "backing_off"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceProblem:
+    """Why a version cannot be started: where its text stops being Python."""
+
+    line: int
+    column: int
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strategy:
+    """Something a user wants run."""
+
+    id: StrategyId
+    owner_id: UserId
+    name: str
+    file_name: str
+    exchange: str
+    mode: Mode
+    version_id: VersionId
+    problem: SourceProblem | None
+    """Set while the current version is a draft: it does not compile, so it is not started."""
+    intent: Intent
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """What must hold before a start, as data: ``code`` for programs, ``sentence`` for people."""
+
+    code: str
+    sentence: str
+
+
+def phase_of(strategy: Strategy, latest: Run | None, closed_gates: tuple[Gate, ...] = ()) -> Phase:
+    """How a strategy stands, from what is wanted, its latest run, and the closed gates."""
+    if latest is not None and latest.is_live:
+        return {
+            RunState.STARTING: Phase.STARTING,
+            RunState.RUNNING: Phase.RUNNING,
+            RunState.STOPPING: Phase.STOPPING,
+        }[latest.state]
+    answered = latest is not None and latest.intent_number >= strategy.intent.number
+    if strategy.intent.wanted is Wanted.RUNNING and not answered:
+        return Phase.WAITING if closed_gates else Phase.PENDING
+    if latest is not None and latest.outcome is not None and latest.outcome.is_failure and answered:
+        return Phase.ERROR
+    return Phase.STOPPED
