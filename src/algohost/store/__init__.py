@@ -1,0 +1,1 @@
+"""What survives: tables, migrations, repositories. One database file, one writer."""

@@ -1,0 +1,158 @@
+"""Every table, on one page. Alembic's migrations make them; a test compares the two."""
+
+from typing import Final
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    text,
+)
+
+from algohost.store.types import Utc
+
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(64, collation="NOCASE"), nullable=False, unique=True),
+    Column("password_hash", String(256), nullable=False),
+    Column("is_admin", Boolean, nullable=False),
+    Column("created_at", Utc, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("csrf", String(64), nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("last_seen_at", Utc, nullable=False),
+    Column("expires_at", Utc, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("prefix", String(16), nullable=False),
+    Column("key_hash", String(64), nullable=False, unique=True),
+    Column("created_at", Utc, nullable=False),
+    Column("revoked_at", Utc),
+)
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("id", String(64), primary_key=True, comment="SHA-256 of the content"),
+    Column("content", LargeBinary, nullable=False),
+    Column("created_at", Utc, nullable=False),
+)
+
+strategies = Table(
+    "strategies",
+    metadata,
+    Column("id", String(100), primary_key=True),
+    Column("owner_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("name", String(120), nullable=False),
+    Column("file_name", String(120), nullable=False),
+    Column("exchange", String(16), nullable=False),
+    Column("mode", String(8), nullable=False),
+    Column("version_id", ForeignKey("versions.id"), nullable=False),
+    Column("problem", JSON(none_as_null=True)),
+    Column("created_at", Utc, nullable=False),
+    Column("deleted_at", Utc),
+)
+
+strategy_versions = Table(
+    "strategy_versions",
+    metadata,
+    Column("strategy_id", ForeignKey("strategies.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("version_id", ForeignKey("versions.id"), nullable=False),
+    Column("saved_by", String(80), nullable=False),
+    Column("saved_at", Utc, nullable=False),
+)
+
+intents = Table(
+    "intents",
+    metadata,
+    Column("strategy_id", ForeignKey("strategies.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("wanted", String(8), nullable=False),
+    Column("by", String(80), nullable=False),
+    Column("at", Utc, nullable=False),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("strategy_id", ForeignKey("strategies.id"), nullable=False),
+    Column("version_id", ForeignKey("versions.id"), nullable=False),
+    Column("intent_number", Integer, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("started_at", Utc),
+    Column("stop_asked_at", Utc),
+    Column("stop_asked_by", String(80)),
+    Column("ended_at", Utc),
+    Column("boot_id", String(36)),
+    Column("pid", Integer),
+    Column("start_ticks", Integer),
+    Column("outcome", String(24)),
+    Column("exit_code", Integer),
+    Column("signal", Integer),
+    Column("reason", String(500), nullable=False),
+    Column("peak_memory_bytes", Integer),
+    Column("cpu_seconds", Float),
+    Column("log_name", String(200), nullable=False),
+    Column("token_hash", String(64)),
+    Index("ix_runs_strategy_created", "strategy_id", "created_at"),
+    # One life: promise 1 is kept by the database, not by a lock.
+    Index(
+        "one_live_run",
+        "strategy_id",
+        unique=True,
+        sqlite_where=text("state != 'ended'"),
+        postgresql_where=text("state != 'ended'"),
+    ),
+)
+
+order_intents = Table(
+    "order_intents",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("order_id", String(40), nullable=False, unique=True),
+    Column("account_id", String(64), nullable=False, index=True),
+    Column("body", JSON, nullable=False),
+)
+
+order_journal = Table(
+    "order_journal",
+    metadata,
+    Column("account_id", String(64), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("at", Utc, nullable=False),
+    Column("body", JSON, nullable=False),
+)
