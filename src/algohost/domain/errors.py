@@ -7,6 +7,7 @@
     ├── NotFound       there is no such thing for this asker       HTTP 404
     ├── Conflict       it does not fit the state that things are in HTTP 409
     ├── TooLarge       more bytes than are accepted                HTTP 413
+    ├── TooMany        more requests than are accepted for now     HTTP 429
     └── Unavailable    a part that is needed does not answer       HTTP 503
 
 A message is a sentence for the person who meets it: what was wrong, and what to do.
@@ -73,6 +74,13 @@ class TooLarge(AlgohostError):
 
     code = "TOO_LARGE"
     http_status = 413
+
+
+class TooMany(AlgohostError):
+    """More requests than are accepted for now; ``details`` has ``retry_after_seconds``."""
+
+    code = "TOO_MANY"
+    http_status = 429
 
 
 class Unavailable(AlgohostError):

@@ -1,6 +1,6 @@
 """Orders, trades and positions, in the words of Indian brokers."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -92,6 +92,22 @@ class OrderRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OrderChanges:
+    """What somebody wants changed in an open order; ``None`` leaves a field as it is."""
+
+    quantity: int | None = None
+    price_type: PriceType | None = None
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    disclosed_quantity: int | None = None
+
+    def applied_to(self, request: OrderRequest) -> OrderRequest:
+        """``request`` with these changes."""
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        return replace(request, **given)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Order:
     """One order through its life."""
 
@@ -143,6 +159,12 @@ class Position:
     sold_quantity: int = 0
     bought_value: Decimal = Decimal(0)
     sold_value: Decimal = Decimal(0)
+    open_value: Decimal = Decimal(0)
+    """What the open units cost, below zero for a short: the average price before its division."""
+
+    def unrealised(self, last: Decimal) -> Decimal:
+        """What the open units would gain if they were closed at ``last``; exact."""
+        return self.quantity * last - self.open_value
 
 
 @dataclass(frozen=True, kw_only=True)

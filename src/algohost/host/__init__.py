@@ -1,0 +1,1 @@
+"""Keeps reality equal to intention: strategies, runs, the reconciler, logs, identity."""

@@ -11,10 +11,10 @@ from algohost.domain.runs import Outcome, OutcomeKind, ProcessIdentity, Run, Run
 from algohost.store.tables import runs
 
 
-def insert(connection: Connection, run: Run, *, token_hash: str) -> None:
+def insert(connection: Connection, run: Run) -> None:
     """Keeps a new run. Raises ``Conflict`` while the strategy has another live one."""
     try:
-        connection.execute(runs.insert().values(**_to_row(run), token_hash=token_hash))
+        connection.execute(runs.insert().values(**_to_row(run)))
     except IntegrityError as error:
         other = live_run_id(connection, run.strategy_id)
         if other is None:
@@ -32,7 +32,7 @@ def update(connection: Connection, run: Run) -> None:
 
 
 def set_token_hash(connection: Connection, run_id: RunId, token_hash: str) -> None:
-    """Gives the run another token, before it has ever been launched."""
+    """Gives the run its token, before it is launched."""
     connection.execute(runs.update().where(runs.c.id == run_id).values(token_hash=token_hash))
 
 
@@ -63,7 +63,7 @@ def latest_of_each(connection: Connection) -> Sequence[Run]:
 def live_token_hashes(connection: Connection) -> dict[RunId, str]:
     """The token hash of each run that has not ended."""
     live = select(runs.c.id, runs.c.token_hash).where(runs.c.state != RunState.ENDED.value)
-    return {RunId(i): h for i, h in connection.execute(live).tuples() if h is not None}
+    return {RunId(i): h for i, h in connection.execute(live) if h is not None}
 
 
 def of_strategy(connection: Connection, strategy_id: StrategyId, *, limit: int) -> Sequence[Run]:

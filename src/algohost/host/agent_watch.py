@@ -1,0 +1,119 @@
+"""The server's end of the line to the agent: keeps it open, and mirrors what the agent knows.
+
+The line breaks when the agent dies; then nothing is concluded about any run until a new agent
+has adopted them and sent its snapshot.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from algohost.agent.client import AgentClient, AgentUnavailable, ensure_agent
+from algohost.domain.decide import Sighting
+from algohost.domain.ids import RunId
+from algohost.domain.runs import Run
+from algohost.runner.messages import LaunchSpec, RunFact
+
+log = logging.getLogger(__name__)
+
+_RETRY_SECONDS: Final = 0.2
+_AGENT_START_SECONDS: Final = 15.0
+
+
+class AgentWatch:
+    """Facts by run id, true as of the last message, while ``is_connected``."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._state_dir = state_dir
+        self._client: AgentClient | None = None
+        self._facts: dict[str, RunFact] = {}
+        self._listener: Callable[[str], None] = lambda _run_id: None
+        self._connected: Callable[[], None] = lambda: None
+        self.losses = 0
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the agent answers and its snapshot has been read."""
+        return self._client is not None
+
+    def on_change(self, listener: Callable[[str], None], connected: Callable[[], None]) -> None:
+        """Whom to tell: ``listener`` of each run's new fact, ``connected`` of each new line."""
+        self._listener, self._connected = listener, connected
+
+    def fact(self, run_id: RunId) -> RunFact | None:
+        """The newest that is known of a run."""
+        return self._facts.get(run_id)
+
+    def facts(self) -> tuple[RunFact, ...]:
+        """The newest of every run that the agent knows."""
+        return tuple(self._facts.values())
+
+    def sighting(self, run: Run | None) -> Sighting:
+        """What the agent says of a run."""
+        if not self.is_connected:
+            return Sighting.UNSEEN
+        fact = self._facts.get(run.id) if run else None
+        if fact is None:
+            return Sighting.UNKNOWN
+        return Sighting.STOPPING if fact.state == "stopping" else Sighting.ALIVE
+
+    async def start(self, spec: LaunchSpec) -> None:
+        """Launches; the fact is known when this returns. Raises ``AgentUnavailable``."""
+        fact = await self._line().start(spec)
+        self._facts[fact.run_id] = fact
+
+    async def stop(self, run_id: RunId, *, grace_seconds: float, by: str) -> None:
+        """Begins the stop ladder. Raises ``AgentUnavailable``."""
+        fact = await self._line().stop(run_id, grace_seconds=grace_seconds, by=by)
+        if fact is not None:
+            self._facts[run_id] = fact
+
+    async def forget(self, run_ids: list[str]) -> None:
+        """Lets the agent drop runs whose end is on our disk."""
+        for run_id in run_ids:
+            self._facts.pop(run_id, None)
+        if self._client is not None and run_ids:
+            with contextlib.suppress(AgentUnavailable):
+                await self._client.forget(run_ids)
+
+    async def status(self) -> dict[str, object]:
+        """What the agent says of itself. Raises ``AgentUnavailable``."""
+        return dict(await self._line().status())
+
+    async def shut_down(self, *, stop_runs: bool) -> None:
+        """Ends the agent, and every run first where ``stop_runs`` says so."""
+        await self._line().shutdown(stop_runs=stop_runs)
+
+    async def watch(self) -> None:
+        """Holds the line for as long as the task runs; starts an agent where none answers."""
+        while True:
+            try:
+                await ensure_agent(self._state_dir, timeout_seconds=_AGENT_START_SECONDS)
+                await self._listen()
+            except (AgentUnavailable, OSError) as error:
+                log.warning("agent_away reason=%s", error)
+            self._client = None
+            self.losses += 1
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _listen(self) -> None:
+        client = await AgentClient.connect(self._state_dir)
+        try:
+            events = client.events()
+            self._facts = {fact.run_id: fact for fact in await client.list()}
+            self._client = client
+            self._connected()
+            async for fact in events:
+                self._facts[fact.run_id] = fact
+                self._listener(fact.run_id)
+        finally:
+            self._client = None
+            await client.close()
+
+    def _line(self) -> AgentClient:
+        if self._client is None:
+            raise AgentUnavailable("The agent does not answer.")
+        return self._client

@@ -1,0 +1,114 @@
+"""Turns a run into what the agent needs to launch it: folders, code on disk, environment."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from algohost.domain.ids import IST, StrategyId
+from algohost.domain.runs import Run
+from algohost.domain.strategies import Strategy
+from algohost.runner.messages import LaunchSpec
+
+_INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SYSTEMROOT")
+"""Of the server's own environment a run sees these and nothing else."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folders:
+    """Where things lie under the data directory."""
+
+    data: Path
+
+    @property
+    def database(self) -> Path:
+        """The database file."""
+        return self.data / "algohost.db"
+
+    @property
+    def agent(self) -> Path:
+        """The agent's socket, journal and log."""
+        return self.data / "agent"
+
+    @property
+    def logs(self) -> Path:
+        """One file a run."""
+        return self.data / "log" / "strategies"
+
+    def code(self, version_id: str) -> Path:
+        """The read-only folder of one version."""
+        return self.data / "code" / version_id
+
+    def work(self, strategy_id: StrategyId) -> Path:
+        """The folder in which a strategy's runs begin, and may keep files."""
+        return self.data / "work" / strategy_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launching:
+    """What every launch of this server has in common."""
+
+    folders: Folders
+    host: str
+    port: int
+    feed_port: int
+    launcher: str
+    accelerate: bool
+
+    def log_name(self, run: Run) -> str:
+        """``{strategy}_{YYYYMMDD_HHMMSS}_IST.log``; a second run of one second adds its id."""
+        stamp = run.created_at.astimezone(IST).strftime("%Y%m%d_%H%M%S")
+        name = f"{run.strategy_id}_{stamp}_IST.log"
+        if (self.folders.logs / name).exists():
+            name = f"{run.strategy_id}_{stamp}_{run.id}_IST.log"
+        return name
+
+    def spec(self, run: Run, strategy: Strategy, content: bytes, token: str) -> LaunchSpec:
+        """The launch of ``run``; puts its code and folders in place first."""
+        script = self._materialise(strategy, content)
+        work = self.folders.work(strategy.id)
+        work.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folders.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return LaunchSpec(
+            run_id=run.id,
+            script=str(script),
+            cwd=str(work),
+            log_path=str(self.folders.logs / run.log_name),
+            env=self._environment(strategy, work, token),
+            launcher=self.launcher,
+            accelerate=self._accelerated(),
+        )
+
+    def _materialise(self, strategy: Strategy, content: bytes) -> Path:
+        folder = self.folders.code(strategy.version_id)
+        script = folder / strategy.file_name
+        if not script.exists():
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            partial = folder / f".{strategy.file_name}.{strategy.id}"
+            partial.write_bytes(content)
+            partial.chmod(0o400)
+            partial.replace(script)
+        return script
+
+    def _environment(self, strategy: Strategy, work: Path, token: str) -> dict[str, str]:
+        reachable = "127.0.0.1" if self.host in {"0.0.0.0", "::", ""} else self.host  # noqa: S104
+        url = f"http://{reachable}:{self.port}"
+        return {
+            **{name: os.environ[name] for name in _INHERITED if name in os.environ},
+            "HOME": str(work),
+            "TZ": "Asia/Kolkata",
+            "PYTHONUNBUFFERED": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            "OPENALGO_API_KEY": token,
+            "OPENALGO_HOST": url,
+            "HOST_SERVER": url,
+            "WEBSOCKET_URL": f"ws://{reachable}:{self.feed_port}",
+            "STRATEGY_ID": strategy.id,
+            "STRATEGY_NAME": strategy.name,
+            "OPENALGO_STRATEGY_EXCHANGE": strategy.exchange,
+        }
+
+    def _accelerated(self) -> Sequence[str]:
+        if not self.accelerate:
+            return ()
+        return tuple(f"{name}:{self.port}" for name in ("127.0.0.1", "localhost"))
