@@ -136,3 +136,20 @@ def test_a_write_after_close_is_refused(tmp_path: Path) -> None:
     database.close()
     with pytest.raises(Unavailable, match="stopping"):
         database.write_now(lambda c: insert(c, 1))
+
+
+def test_a_caller_that_gave_up_leaves_the_writer_at_work(tmp_path: Path) -> None:
+    """A cancelled request once ended the writer thread, and every later write hung."""
+    database = open_database(tmp_path / "a.db")
+
+    async def scenario() -> None:
+        given_up = [asyncio.create_task(database.write(lambda c: insert(c, 1))) for _ in range(50)]
+        await asyncio.sleep(0)
+        for task in given_up:
+            task.cancel()
+        await asyncio.gather(*given_up, return_exceptions=True)
+        await asyncio.wait_for(database.write(lambda c: insert(c, 2)), 5)
+
+    asyncio.run(scenario())
+    assert 2 in numbers(database)
+    database.close()

@@ -16,6 +16,7 @@ from algohost.domain.runs import (
     OutcomeKind,
     ProcessIdentity,
     Run,
+    RunEvent,
     Started,
     StopAsked,
     apply,
@@ -69,7 +70,8 @@ def run(number: int, of: Strategy) -> Run:
 
 def test_a_second_live_run_is_refused_with_the_first_ones_id(database: Database) -> None:
     one, two = strategy(1), strategy(2)
-    database.write_now(lambda c: [stored.insert(c, s, SOURCE) for s in (one, two)])
+    for subject in (one, two):
+        database.write_now(lambda c, s=subject: stored.insert(c, s, SOURCE))  # type: ignore[misc]
     first = run(1, one)
     database.write_now(lambda c: stored_runs.insert(c, first))
     with pytest.raises(Conflict) as refused:
@@ -85,7 +87,7 @@ def test_a_second_live_run_is_refused_with_the_first_ones_id(database: Database)
     ]
 
 
-LIFE = [
+LIFE: list[RunEvent] = [
     Started(at=AT, process=ProcessIdentity(boot_id="b" * 36, pid=9, start_ticks=77)),
     StopAsked(at=AT, by="user:asha"),
     Ended(

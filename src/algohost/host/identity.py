@@ -327,7 +327,10 @@ class Identity:
         return found[1]
 
     def add_run_token(self, token_hash: str, principal: Principal) -> None:
-        """Lets a run's token in. ``token_hash`` is its SHA-256 in lower-case hexadecimal."""
+        """Lets a run's token in, instead of any earlier one of that run.
+
+        ``token_hash`` is the token's SHA-256 in lower-case hexadecimal.
+        """
         if principal.run_id is None or principal.strategy_id is None:
             raise Invalid("A run's token belongs to a run of a strategy; give both ids.")
         self.drop_run_token(principal.run_id)

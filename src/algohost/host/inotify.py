@@ -59,7 +59,8 @@ class FileWatcher:
         """Returns when the event is set or the time is over, and clears the event."""
         longest = at_most_seconds if self._fd is not None else min(at_most_seconds, _POLL_SECONDS)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(event.wait(), longest)
+            async with asyncio.timeout(longest):
+                await event.wait()
         event.clear()
 
     def _add(self, path: Path) -> int | None:

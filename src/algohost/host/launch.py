@@ -1,14 +1,13 @@
 """Turns a run into what the agent needs to launch it: folders, code on disk, environment."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from algohost.domain.ids import IST, StrategyId
 from algohost.domain.runs import Run
 from algohost.domain.strategies import Strategy
-from algohost.runner.messages import LaunchSpec
+from algohost.runner.messages import Launcher, LaunchSpec
 
 _INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SYSTEMROOT")
 """Of the server's own environment a run sees these and nothing else."""
@@ -52,7 +51,7 @@ class Launching:
     host: str
     port: int
     feed_port: int
-    launcher: str
+    launcher: Launcher
     accelerate: bool
 
     def log_name(self, run: Run) -> str:
@@ -108,7 +107,7 @@ class Launching:
             "OPENALGO_STRATEGY_EXCHANGE": strategy.exchange,
         }
 
-    def _accelerated(self) -> Sequence[str]:
+    def _accelerated(self) -> tuple[str, ...]:
         if not self.accelerate:
             return ()
         return tuple(f"{name}:{self.port}" for name in ("127.0.0.1", "localhost"))

@@ -31,7 +31,7 @@ def outcome_of(fact: RunFact) -> Outcome:
     if fact.error is not None:
         return Outcome(kind=OutcomeKind.FAILED_TO_START, reason=fact.error)
     exit_ = fact.exit
-    if exit_ is None or exit_.how == "unknown":
+    if exit_ is None or (exit_.how == "unknown" and exit_.stop_step is None):
         return Outcome(
             kind=OutcomeKind.LOST,
             reason="The process is gone and nobody was there to see how it ended.",

@@ -81,7 +81,8 @@ class Reconciler:
         try:
             while True:
                 try:
-                    await asyncio.wait_for(self._wake.wait(), _LOOK_SECONDS)
+                    async with asyncio.timeout(_LOOK_SECONDS):  # wait_for may lose a cancel
+                        await self._wake.wait()
                 except TimeoutError:
                     self._dirty.update(v.strategy.id for v in self._registry if _is_unsettled(v))
                     self._dirty.update(self._heard_but_not_absorbed())

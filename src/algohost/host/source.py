@@ -51,7 +51,8 @@ async def find_problem(file_name: str, content: bytes) -> SourceProblem | None:
         env={},
     )
     try:
-        out, _ = await asyncio.wait_for(child.communicate(content), _CHECK_SECONDS)
+        async with asyncio.timeout(_CHECK_SECONDS):
+            out, _ = await child.communicate(content)
     except TimeoutError:
         child.kill()
         await child.wait()

@@ -2,33 +2,47 @@
 
 import hashlib
 import secrets
-from collections.abc import Mapping
 from typing import Protocol
 
 from algohost.domain.ids import RunId
 from algohost.domain.strategies import Strategy
+from algohost.domain.users import Principal, paper_account
+from algohost.host.identity import Identity
 
 
 class TokenIndex(Protocol):
     """Where a token is looked up when a request carries it."""
 
     def add_run_token(self, token_hash: str, strategy: Strategy, run_id: RunId) -> None:
-        """From now on the token acts for the strategy's book."""
+        """From now on the token acts for the strategy's book, and no earlier one of the run."""
 
     def drop_run_token(self, run_id: RunId) -> None:
         """From now on the run's token is unknown."""
+
+
+class RunTokenIndex:
+    """``TokenIndex`` over the identities: a run acts for its owner's paper account."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
+
+    def add_run_token(self, token_hash: str, strategy: Strategy, run_id: RunId) -> None:
+        """From now on the token acts for the strategy's book."""
+        owner = self._identity.user(strategy.owner_id)
+        principal = Principal(
+            user=owner,
+            account_id=paper_account(owner),
+            strategy_id=strategy.id,
+            run_id=run_id,
+        )
+        self._identity.add_run_token(token_hash, principal)
+
+    def drop_run_token(self, run_id: RunId) -> None:
+        """From now on the run's token is unknown."""
+        self._identity.drop_run_token(run_id)
 
 
 def mint() -> tuple[str, str]:
     """A new token of 256 random bits in hexadecimal, and the SHA-256 under which it is kept."""
     token = secrets.token_hex(32)
     return token, hashlib.sha256(token.encode()).hexdigest()
-
-
-def restore(
-    index: TokenIndex, hashes: Mapping[RunId, str], strategies: Mapping[RunId, Strategy]
-) -> None:
-    """Makes the tokens of runs that outlived the server valid again."""
-    for run_id, token_hash in hashes.items():
-        if run_id in strategies:
-            index.add_run_token(token_hash, strategies[run_id], run_id)

@@ -5,8 +5,10 @@ server's. Nothing is executed. Prints ``null`` where the text compiles.
 """
 
 import contextlib
+import io
 import json
 import sys
+import tokenize
 import warnings
 
 
@@ -14,12 +16,14 @@ def problem_of(name: str, content: bytes) -> dict[str, object] | None:
     """What stops the text from being Python: line, column and message."""
     warnings.simplefilter("ignore")
     try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
+        content.decode(encoding)
+    except (SyntaxError, UnicodeError, LookupError) as error:
+        return {"undecodable": True, "message": str(error)[:200]}
+    try:
         compile(content, name, "exec", dont_inherit=True)
     except SyntaxError as error:
         message = error.msg or "invalid syntax"
-        undecodable = "codec can't decode" in message or "encoding" in message.lower()
-        if undecodable or isinstance(error, UnicodeError):
-            return {"undecodable": True, "message": message[:200]}
         return {"line": error.lineno or 1, "column": error.offset or 1, "message": message[:200]}
     except ValueError as error:  # NUL bytes, before Python 3.12
         return {"line": 1, "column": 1, "message": str(error)[:200]}

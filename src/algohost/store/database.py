@@ -92,6 +92,10 @@ class Database:
         self._engine.pool.dispose()
 
     def _commit(self, batch: list["_Job"]) -> None:
+        # a job whose caller has gone away before its turn is not done; from here on it is
+        batch = [job for job in batch if job.future.set_running_or_notify_cancel()]
+        if not batch:
+            return
         try:
             with self._engine.connect() as connection:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,116 @@
+"""``python -m algohost.agent --state-dir DIR``: runs the agent of that folder."""
+
+import argparse
+import ctypes
+import fcntl
+import logging
+import os
+import selectors
+import signal
+import sys
+from pathlib import Path
+from typing import Final, NoReturn, cast
+
+from algohost.agent import transport
+from algohost.agent.core import Agent, Settings
+from algohost.agent.loop import Loop
+from algohost.runner.processes import Processes
+
+ALREADY_THERE: Final = 3
+"""The exit code of an agent whose folder another one owns."""
+_SET_DUMPABLE, _SET_NAME, _SET_CHILD_SUBREAPER = 4, 15, 36
+_LARGEST_LOG_BYTES: Final = 4 << 20
+
+
+def main(_search_path: list[str] | None = None) -> NoReturn:
+    """Runs an agent until it is told to leave."""
+    options = _options()
+    state_dir = Path(options.state_dir).absolute()
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    state_dir.chmod(0o700)
+    (state_dir / "exits").mkdir(mode=0o700, exist_ok=True)
+    os.chdir(state_dir)
+    if options.background:
+        _go_to_background(state_dir / "agent.log")
+    elif os.getsid(0) != os.getpid() and os.getpgrp() != os.getpid():
+        os.setsid()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    lock = os.open("agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        logging.getLogger(__name__).warning("agent_there_already state_dir=%r", str(state_dir))
+        sys.exit(ALREADY_THERE)
+    _prepare_process()
+    _serve(
+        Settings(
+            state_dir=state_dir,
+            transport=cast("transport.Kind", options.transport),
+            is_warm_at_start=options.warm,
+            zygote_patience_seconds=options.zygote_patience_seconds,
+            compact_above_bytes=options.compact_above_bytes,
+        )
+    )
+    os._exit(0)  # nothing is left to tear down, and imports need not be
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="algohost.agent", description=__doc__)
+    parser.add_argument("--state-dir", required=True, help="folder of journal and socket")
+    parser.add_argument("--background", action="store_true", help="detach; log to agent.log")
+    parser.add_argument("--warm", action="store_true", help="start the zygote at once")
+    parser.add_argument("--transport", choices=("unix", "tcp"), default=transport.default_kind())
+    parser.add_argument("--zygote-patience-seconds", type=float, default=60.0)
+    parser.add_argument("--compact-above-bytes", type=int, default=4 << 20)
+    return parser.parse_args()
+
+
+def _go_to_background(log_path: Path) -> None:
+    """A session of its own, nobody's child, its words in a file that cannot grow for ever."""
+    if log_path.exists() and log_path.stat().st_size > _LARGEST_LOG_BYTES:
+        log_path.replace(log_path.with_name("agent.log.1"))
+    if os.fork() != 0:
+        os._exit(0)
+    os.setsid()
+    null = os.open(os.devnull, os.O_RDONLY)
+    log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for source, target in ((null, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    os.close(null)
+    os.close(log)
+
+
+def _prepare_process() -> None:
+    """Orphans of dead zygotes come to us; nobody of the same user looks into our memory."""
+    if sys.platform != "linux":
+        return
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    prctl(_SET_DUMPABLE, 0, 0, 0, 0)
+    prctl(_SET_NAME, b"algohost-agent", 0, 0, 0)
+
+
+def _serve(settings: Settings) -> None:
+    loop = Loop()
+    agent = Agent(settings, loop, Processes())
+    wake_read, wake_write = os.pipe()
+    for descriptor in (wake_read, wake_write):
+        os.set_blocking(descriptor, False)
+    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: loop.stop())
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def wake(_events: int) -> None:
+        os.read(wake_read, 4096)
+        agent.reap()
+
+    loop.watch(wake_read, selectors.EVENT_READ, wake)
+    agent.open()
+    loop.run()
+    agent.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""Launching a run in a fresh interpreter: the portable way, with the agent as its parent."""
+
+import os
+import selectors
+import subprocess
+import time
+from collections.abc import Callable
+from functools import partial
+
+from algohost.agent.loop import Loop
+from algohost.agent.runs import Run
+from algohost.runner import bootstrap
+from algohost.runner.journal import Fact
+from algohost.runner.messages import LaunchSpec
+from algohost.runner.processes import Processes, errno_words
+
+
+class LaunchError(Exception):
+    """A run could not be launched; the sentence says why."""
+
+
+class FreshLauncher:
+    """Starts interpreters that become runs once their start is on disk."""
+
+    def __init__(
+        self, loop: Loop, processes: Processes, *, require: Callable[[Fact], None]
+    ) -> None:
+        self._loop = loop
+        self._processes = processes
+        self._require = require
+
+    def launch(self, run: Run, spec: LaunchSpec, request: bytes) -> None:
+        """Launches; then ``run`` has its pid, its handle and its status descriptor.
+
+        The child gets its request only after the ``started`` fact is written, and ends by
+        itself where it gets none. Raises ``LaunchError``.
+        """
+        request_read, request_write = os.pipe()
+        status_read, status_write = os.pipe()
+        try:
+            pid = self._spawn(spec, request_read, status_write)
+            ticks = self._processes.start_ticks(pid)
+            fact = {"fact": "started", "pid": pid, "ticks": ticks, "at": time.time()}
+            self._require({**fact, "run": run.run_id, "zygote": None})
+        except OSError as error:
+            os.close(request_write)
+            os.close(status_read)
+            interpreter = spec.interpreter or "the agent's Python"
+            raise LaunchError(f"Could not start {interpreter}: {errno_words(error)}.") from error
+        finally:
+            os.close(request_read)
+            os.close(status_write)
+        run.apply(fact)
+        run.status = status_read
+        run.handle = None if ticks is None else self._processes.open(pid, ticks)
+        os.set_blocking(request_write, False)
+        self._send(request_write, request)
+
+    def _spawn(self, spec: LaunchSpec, request: int, status: int) -> int:
+        process = subprocess.Popen(  # noqa: S603 - the interpreter that a spec names
+            bootstrap.command(spec.interpreter, "algohost.runner.launch"),
+            stdin=request,
+            stdout=status,
+            cwd="/",
+            env=bootstrap.start_environment(spec.env),
+            start_new_session=True,
+        )
+        process.returncode = 0  # the watcher reaps, with the process's memory and time
+        return process.pid
+
+    def _send(self, descriptor: int, rest: bytes, _events: int = 0) -> None:
+        """Writes what the pipe takes now, and goes on when it takes more."""
+        try:
+            rest = rest[os.write(descriptor, rest) :]
+        except BlockingIOError:
+            pass
+        except OSError:  # the child is gone; its end is seen as such
+            rest = b""
+        if rest:
+            ready = partial(self._send, descriptor, rest)
+            self._loop.watch(descriptor, selectors.EVENT_WRITE, ready)
+        else:
+            self._loop.forget(descriptor)
+            os.close(descriptor)

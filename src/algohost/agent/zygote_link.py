@@ -1,0 +1,105 @@
+"""One connection to a zygote: datagrams of JSON, with descriptors beside them."""
+
+import json
+import os
+import socket
+import struct
+import sys
+from collections.abc import Iterator
+from typing import Any, Final
+
+from algohost.runner.frames import protocol_problem
+
+IS_POSSIBLE: Final = sys.platform == "linux" and hasattr(socket, "SOCK_SEQPACKET")
+
+
+class Link:
+    """The agent's end."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.socket = connection
+        self.is_closed = False
+        self.has_answered = False
+
+    def peer_pid(self) -> int:
+        """Who listens at the other end."""
+        size = struct.calcsize("3i")
+        found = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+        return int(struct.unpack("3i", found)[0])
+
+    def is_answering(self, *, timeout_seconds: float) -> bool:
+        """Says hello and waits for the answer: after it, the journal is the truth."""
+        self.socket.settimeout(timeout_seconds)
+        try:
+            self.socket.send(b'{"do":"hello"}')
+            answer = json.loads(self.socket.recv(65536) or b"{}")
+        except (OSError, ValueError):
+            return False
+        self.has_answered = answer.get("told") == "hello" and protocol_problem(answer) is None
+        return self.has_answered
+
+    def send(self, message: dict[str, Any]) -> bool:
+        """Sends a message without waiting; whether it went."""
+        try:
+            self.socket.send(json.dumps(message).encode("ascii"))
+        except OSError:
+            return False
+        return True
+
+    def send_request(self, message: dict[str, Any], request: bytes) -> bool:
+        """Sends a launch; its secret part goes in a memory file that the zygote does not read."""
+        descriptor = os.memfd_create("request", os.MFD_CLOEXEC)
+        try:
+            view = memoryview(request)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            socket.send_fds(self.socket, [json.dumps(message).encode("ascii")], [descriptor])
+        except OSError:  # full, or dead: then its end is read as well
+            return False
+        finally:
+            os.close(descriptor)
+        return True
+
+    def receive(self) -> Iterator[tuple[dict[str, Any], list[int]]]:
+        """What has come in; sets ``is_closed`` when the zygote is gone."""
+        while True:
+            try:
+                data, descriptors, _, _ = socket.recv_fds(self.socket, 65536, 4)
+            except BlockingIOError:
+                return
+            except OSError:  # ECONNRESET: killed with something unread
+                data, descriptors = b"", []
+            if not data:
+                self.is_closed = True
+                return
+            for descriptor in descriptors:
+                os.set_inheritable(descriptor, False)  # noqa: FBT003 - os's own
+            yield json.loads(data), descriptors
+
+    def close(self) -> None:
+        """Hangs up."""
+        self.is_closed = True
+        self.socket.close()
+
+
+def connect(name: str, *, timeout_seconds: float) -> Link:
+    """A link to the zygote that listens there. Raises ``OSError``."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    connection.settimeout(timeout_seconds)
+    try:
+        connection.connect(name)
+    except BaseException:
+        connection.close()
+        raise
+    return Link(connection)
+
+
+def problem_of(announcement: bytes) -> str | None:
+    """Why a zygote that has said this cannot serve; ``None`` where it can."""
+    try:
+        message = json.loads(announcement)
+    except ValueError:
+        return "The zygote has died while it was warming; its words are in agent.log."
+    if "ready" in message:
+        return None
+    return str(message.get("refused", "The zygote did not say that it is ready."))

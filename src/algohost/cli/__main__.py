@@ -1,0 +1,5 @@
+"""``python -m algohost.cli`` is ``algohost``."""
+
+from algohost.cli import main
+
+main()

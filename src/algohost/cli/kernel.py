@@ -1,0 +1,73 @@
+"""What the operating system offers, asked without changing anything."""
+
+import ctypes
+import os
+import sys
+from dataclasses import dataclass
+from typing import Final
+
+_SYS_LANDLOCK_CREATE_RULESET: Final = 444  # the same number on every architecture
+_LANDLOCK_CREATE_RULESET_VERSION: Final = 1
+_PR_GET_SECCOMP: Final = 21
+_PR_GET_CHILD_SUBREAPER: Final = 37
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One thing that a kernel may offer."""
+
+    name: str
+    offered: bool
+
+
+def zygote_parts() -> list[Part]:
+    """What starting strategies from a warm process needs."""
+    return [
+        Part(name="fork", offered=hasattr(os, "fork") and sys.platform == "linux"),
+        Part(name="pidfd", offered=_has_pidfd()),
+        Part(name="subreaper", offered=_has_subreaper()),
+    ]
+
+
+def confinement_parts() -> list[Part]:
+    """What could keep a strategy from doing things."""
+    abi = landlock_abi()
+    return [
+        Part(name=f"Landlock (ABI {abi})", offered=abi > 0),
+        Part(name="seccomp", offered=_has_seccomp()),
+    ]
+
+
+def landlock_abi() -> int:
+    """The version of Landlock, 0 where there is none or it is switched off."""
+    if sys.platform != "linux":
+        return 0
+    found: int = _libc().syscall(
+        _SYS_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), _LANDLOCK_CREATE_RULESET_VERSION
+    )
+    return max(found, 0)
+
+
+def _has_pidfd() -> bool:
+    if not hasattr(os, "pidfd_open"):
+        return False
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError:
+        return False
+    return True
+
+
+def _has_subreaper() -> bool:
+    if sys.platform != "linux":
+        return False
+    value = ctypes.c_int()
+    return bool(_libc().prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(value), 0, 0, 0) == 0)
+
+
+def _has_seccomp() -> bool:
+    return sys.platform == "linux" and bool(_libc().prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0)
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)

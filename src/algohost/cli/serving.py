@@ -1,0 +1,40 @@
+"""``algohost serve``: one server in the foreground, on one data directory."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from algohost.cli import ports
+from algohost.cli.rundir import RunDir
+from algohost.settings import Loaded, load
+
+log = logging.getLogger(__name__)
+
+
+def serve(flags: Mapping[str, object], *, config: Path | None) -> int:
+    """Serves until SIGTERM or SIGINT; returns the exit code.
+
+    Raises, each with one sentence: ``Invalid`` for settings or an unwritable data directory,
+    ``Conflict`` where another server has the data directory or something has a port,
+    ``Unavailable`` where the database cannot be opened or is newer than the program.
+    """
+    loaded = load(flags, config=config)
+    settings = loaded.settings
+    run_dir = RunDir(settings.data_dir)
+    run_dir.make()
+    with run_dir.locked():
+        wanted = {"port": settings.port, "feed_port": settings.feed_port}
+        ports.refuse_if_taken(settings.host, wanted)
+        _log_to_stderr(loaded)
+        from algohost import bootstrap
+
+        return bootstrap.serve(settings)
+
+
+def _log_to_stderr(loaded: Loaded) -> None:
+    logging.basicConfig(
+        level=loaded.settings.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    for name in loaded.unknown_variables:
+        log.warning("unknown_variable name=%s", name)

@@ -1,0 +1,240 @@
+"""Processes of this machine, as one object that a test can make fail with any errno.
+
+A process is named by boot id, pid and start ticks: a pid is reused, the three together are
+not. A signal goes through a pidfd that was opened before the start ticks were compared, so
+it never reaches a later process of the same pid. Where the kernel has no pidfd or no
+``/proc`` (macOS; not tested there) identity is checked just before each signal instead.
+"""
+
+import errno
+import os
+import resource
+import secrets
+import signal
+import struct
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+MARK_LIMIT: Final = 10
+"""``RLIMIT_LOCKS``: no kernel has used it since Linux 2.4, any process may read it in
+``/proc/PID/limits``, it survives fork, exec, setsid and double fork, and it cannot be raised
+again without privilege. So its value can say which run a process belongs to."""
+
+_INFO_EXIT: Final = 8
+_INFO_BYTES: Final = 64
+_GET_INFO: Final = (3 << 30) | (_INFO_BYTES << 16) | (0xFF << 8) | 11
+_KERNEL_THREAD: Final = 0x00200000
+HAS_PROC: Final = sys.platform == "linux" and Path("/proc/self/stat").exists()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """One process as a look at ``/proc`` found it."""
+
+    pid: int
+    parent: int
+    session: int
+    start_ticks: int
+    mark: int | None
+    is_zombie: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handle:
+    """A hold on one process: its identity and, where the kernel can, a pidfd."""
+
+    pid: int
+    start_ticks: int
+    descriptor: int | None
+
+    def close(self) -> None:
+        """Lets go of the pidfd."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+
+
+def new_mark() -> int:
+    """A mark that no other run on this machine has: 61 random bits, below the present limit."""
+    hard = resource.getrlimit(MARK_LIMIT)[1] if sys.platform == "linux" else -1
+    ceiling = (1 << 61) if hard < 0 or hard > (1 << 61) else max(hard, 2)
+    return 1 + secrets.randbelow(ceiling - 1)
+
+
+def set_mark(mark: int) -> None:
+    """Marks the calling process and all that will descend from it. Raises ``OSError``."""
+    if sys.platform == "linux":
+        resource.setrlimit(MARK_LIMIT, (mark, mark))
+
+
+class Processes:
+    """The operating system's side of owning a process."""
+
+    def boot_id(self) -> str:
+        """What changes with every boot and with nothing else."""
+        try:
+            return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        except OSError:
+            out = _output(["sysctl", "-n", "kern.boottime"])
+            return "".join(ch for ch in out if ch.isdigit())[:20] or "unknown"
+
+    def start_ticks(self, pid: int) -> int | None:
+        """When the process started, in the kernel's ticks; ``None`` where there is none."""
+        if not HAS_PROC:
+            out = _output(["ps", "-o", "lstart=", "-p", str(pid)])
+            return hash_of(out) if out.strip() else None
+        seen = _stat(pid)
+        return None if seen is None else seen.start_ticks
+
+    def open(self, pid: int, start_ticks: int) -> Handle | None:
+        """A hold on exactly that process; ``None`` where it is gone or another has its pid.
+
+        A process that has ended and is not reaped yet counts as there. Raises ``OSError``
+        where the kernel refuses for another reason (``EMFILE``, ``EPERM``).
+        """
+        descriptor = None
+        if hasattr(os, "pidfd_open"):
+            try:
+                descriptor = self._pidfd_open(pid)
+            except ProcessLookupError:
+                return None
+            except OSError as error:
+                if error.errno not in (errno.ENOSYS, errno.EINVAL):
+                    raise
+        if self.start_ticks(pid) != start_ticks:
+            if descriptor is not None:
+                os.close(descriptor)
+            return None
+        return Handle(pid=pid, start_ticks=start_ticks, descriptor=descriptor)
+
+    def take(self, pid: int, start_ticks: int, descriptor: int) -> Handle:
+        """A hold made from a pidfd that the process's parent has sent."""
+        return Handle(pid=pid, start_ticks=start_ticks, descriptor=descriptor)
+
+    def signal(self, handle: Handle, number: int) -> bool:
+        """Sends a signal to that process alone; whether it was still there.
+
+        Raises ``OSError`` where the kernel refuses for another reason (``EPERM``).
+        """
+        try:
+            if handle.descriptor is not None:
+                self._pidfd_signal(handle.descriptor, number)
+            elif self.start_ticks(handle.pid) == handle.start_ticks:
+                os.kill(handle.pid, number)
+            else:
+                return False
+        except ProcessLookupError:
+            return False
+        return True
+
+    def has_ended(self, handle: Handle) -> bool:
+        """Whether the process has ended, reaped or not."""
+        if HAS_PROC:
+            seen = _stat(handle.pid)
+            return seen is None or seen.start_ticks != handle.start_ticks or seen.is_zombie
+        return self.start_ticks(handle.pid) != handle.start_ticks
+
+    def exit_status(self, handle: Handle) -> int | None:
+        """The exit code of a process that is not our child, negative for a signal.
+
+        Known from Linux 6.15 on, once its parent has reaped it; ``None`` until then.
+        """
+        if handle.descriptor is None:
+            return None
+        import fcntl
+
+        info = bytearray(_INFO_BYTES)
+        struct.pack_into("<Q", info, 0, _INFO_EXIT)
+        try:
+            fcntl.ioctl(handle.descriptor, _GET_INFO, info, True)  # noqa: FBT003 - ioctl's own
+        except OSError:  # an older kernel, or the moment in which the process is being released
+            return None
+        (mask,) = struct.unpack_from("<Q", info, 0)
+        if not mask & _INFO_EXIT:
+            return None
+        (status,) = struct.unpack_from("<i", info, 60)
+        return os.waitstatus_to_exitcode(status)
+
+    def look(self) -> tuple[Seen, ...]:
+        """Every process of user space that this one may see, with its mark."""
+        if not HAS_PROC:
+            return ()
+        found = []
+        for name in os.listdir("/proc"):
+            if name.isdecimal():
+                pid = int(name)
+                seen = _stat(pid, _mark(pid))
+                if seen is not None:
+                    found.append(seen)
+        return tuple(found)
+
+    def mark_of(self, pid: int) -> int | None:
+        """The mark of a process; ``None`` where it has none."""
+        return _mark(pid)
+
+    def _pidfd_open(self, pid: int) -> int:
+        return os.pidfd_open(pid)
+
+    def _pidfd_signal(self, descriptor: int, number: int) -> None:
+        signal.pidfd_send_signal(descriptor, number)
+
+
+def exit_pair(status: int) -> tuple[int | None, int | None]:
+    """(code, signal) of a status in which a signal is negative."""
+    return (status, None) if status >= 0 else (None, -status)
+
+
+def errno_words(error: OSError) -> str:
+    """The operating system's words: ``No such file or directory (ENOENT)``."""
+    if error.errno is None:
+        return str(error)
+    name = errno.errorcode.get(error.errno, str(error.errno))
+    return f"{os.strerror(error.errno)} ({name})"
+
+
+def hash_of(text: str) -> int:
+    """A number that stands for a text, the same in every process."""
+    import zlib
+
+    return zlib.crc32(text.encode())
+
+
+def _stat(pid: int, mark: int | None = None) -> Seen | None:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            text = file.read()
+    except OSError:
+        return None
+    fields = text[text.rindex(b")") + 2 :].split()
+    if int(fields[6]) & _KERNEL_THREAD:
+        return None
+    return Seen(
+        pid=pid,
+        parent=int(fields[1]),
+        session=int(fields[3]),
+        start_ticks=int(fields[19]),
+        mark=mark,
+        is_zombie=fields[0] in (b"Z", b"X"),
+    )
+
+
+def _mark(pid: int) -> int | None:
+    try:
+        with open(f"/proc/{pid}/limits", "rb") as file:
+            text = file.read()
+    except OSError:
+        return None
+    start = text.find(b"Max file locks")
+    if start < 0:
+        return None
+    hard = text[start:].split(b"\n", 1)[0].split()[4]
+    return int(hard) if hard.isdigit() else None
+
+
+def _output(command: list[str]) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603
+    except OSError:
+        return ""

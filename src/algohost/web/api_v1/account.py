@@ -1,0 +1,126 @@
+"""The books of an account or a strategy: funds, orders, trades, positions, holdings."""
+
+from decimal import Decimal
+from typing import Any
+
+from starlette.responses import Response
+
+from algohost.broker.views import PositionView, netted
+from algohost.domain.orders import Action, OrderStatus, Trade
+from algohost.web.api_v1.answers import BROKER, ist_text, price, rupees, success
+from algohost.web.api_v1.call import Call
+from algohost.web.api_v1.orders import opened, order_row, scope_of
+from algohost.web.api_v1.requests import Asked
+
+
+async def funds(call: Call[Asked]) -> Response:
+    """``funds``: of the account, whoever of its strategies asks."""
+    gateway = await opened(call)
+    money = gateway.funds(call.principal.account_id)
+    return success(
+        data={
+            "availablecash": rupees(money.available),
+            "collateral": rupees(money.collateral),
+            "m2mrealized": rupees(money.realised),
+            "m2munrealized": rupees(money.unrealised),
+            "utiliseddebits": rupees(money.used_margin),
+        }
+    )
+
+
+async def order_book(call: Call[Asked]) -> Response:
+    """``orderbook``: the orders in scope, and how many of each sort."""
+    gateway = await opened(call)
+    orders = gateway.orders(scope_of(call.principal))
+    working = {
+        OrderStatus.OPEN,
+        OrderStatus.TRIGGER_PENDING,
+        OrderStatus.INTENDED,
+        OrderStatus.UNKNOWN,
+    }
+    statistics = {
+        "total_buy_orders": sum(o.request.action is Action.BUY for o in orders),
+        "total_sell_orders": sum(o.request.action is Action.SELL for o in orders),
+        "total_completed_orders": sum(o.status is OrderStatus.COMPLETE for o in orders),
+        "total_open_orders": sum(o.status in working for o in orders),
+        "total_rejected_orders": sum(o.status is OrderStatus.REJECTED for o in orders),
+    }
+    return success(data={"orders": [order_row(o) for o in orders], "statistics": statistics})
+
+
+async def trade_book(call: Call[Asked]) -> Response:
+    """``tradebook``: every fill in scope."""
+    gateway = await opened(call)
+    trades = gateway.trades(scope_of(call.principal))
+    return success(data=[_trade_row(trade) for trade in trades])
+
+
+async def position_book(call: Call[Asked]) -> Response:
+    """``positionbook``: one row per instrument and product, the closed ones with their P&L."""
+    gateway = await opened(call)
+    views = gateway.positions(scope_of(call.principal))
+    return success(data=[_position_row(v) for v in netted(views, call.principal.account_id)])
+
+
+async def holdings(call: Call[Asked]) -> Response:
+    """``holdings``: what was bought for delivery before today, and what it is worth."""
+    gateway = await opened(call)
+    views = netted(gateway.holdings(scope_of(call.principal)), call.principal.account_id)
+    cost = sum((v.position.open_value for v in views), Decimal(0))
+    gain = sum((v.unrealised for v in views), Decimal(0))
+    return success(
+        data={
+            "holdings": [_holding_row(v) for v in views],
+            "statistics": {
+                "totalholdingvalue": rupees(cost + gain),
+                "totalinvvalue": rupees(cost),
+                "totalprofitandloss": rupees(gain),
+                "totalpnlpercentage": _percent(gain, cost),
+            },
+        }
+    )
+
+
+async def ping(call: Call[Asked]) -> Response:  # noqa: ARG001 - all handlers take the call
+    """``ping``: says that the key is good and where its orders go."""
+    return success(data={"message": "pong", "broker": BROKER})
+
+
+def _position_row(view: PositionView) -> dict[str, Any]:
+    held = view.position
+    return {
+        "symbol": held.key.symbol,
+        "exchange": held.key.exchange.value,
+        "product": held.product.value,
+        "quantity": held.quantity,
+        "average_price": price(held.average_price),
+        "ltp": price(view.last),
+        "pnl": rupees(view.pnl),
+    }
+
+
+def _holding_row(view: PositionView) -> dict[str, Any]:
+    gain = view.unrealised
+    return {
+        **_position_row(view),
+        "pnl": rupees(gain),
+        "pnlpercent": _percent(gain, view.position.open_value),
+    }
+
+
+def _trade_row(trade: Trade) -> dict[str, Any]:
+    return {
+        "action": trade.action.value,
+        "symbol": trade.key.symbol,
+        "exchange": trade.key.exchange.value,
+        "orderid": trade.order_id,
+        "product": trade.product.value,
+        "quantity": trade.quantity,
+        "average_price": price(trade.price),
+        "timestamp": ist_text(trade.at),
+        "trade_value": rupees(trade.price * trade.quantity),
+    }
+
+
+def _percent(part: Decimal, whole: Decimal) -> float:
+    return round(float(part / whole * 100), 2) if whole else 0.0

@@ -1,0 +1,187 @@
+"""Prices and instruments: quotes, depth, history and the master contract."""
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from starlette.responses import Response
+
+from algohost.domain.errors import Invalid, NotFound, Unavailable
+from algohost.domain.instruments import Instrument, InstrumentKey
+from algohost.domain.quotes import DepthLevel, Interval, Quote
+from algohost.web.api_v1.answers import MODE, expiry_text, json_response, price, success
+from algohost.web.api_v1.call import Call
+from algohost.web.api_v1.requests import (
+    MOST_SYMBOLS,
+    Asked,
+    AskedOfInstrument,
+    AskedOfInstruments,
+    History,
+    Search,
+    day_start,
+)
+
+if TYPE_CHECKING:
+    from algohost.domain.ports import Market
+    from algohost.market.bars import BarColumns
+
+MOST_MATCHES: Final = 500
+"""Instruments that ``search`` answers with."""
+_MANY_BARS: Final = 5_000
+"""From here on bars are written on a thread, so that the loop goes on."""
+_IST_OFFSET_SECONDS: Final = 19_800
+
+
+async def quotes(call: Call[AskedOfInstrument]) -> Response:
+    """``quotes``."""
+    return success(data=quote_row(call.host.market.quote(call.asked.key)))
+
+
+async def multi_quotes(call: Call[AskedOfInstruments]) -> Response:
+    """``multiquotes``: an unknown instrument gets an ``error`` and does not spoil the others."""
+    keys = [one.key for one in call.asked.symbols]
+    if not 0 < len(keys) <= MOST_SYMBOLS:
+        raise Invalid(
+            f"symbols names {len(keys)} instruments; name 1 to {MOST_SYMBOLS} in one call."
+        )
+    return success(results=[_result(call.host.market, key) for key in keys])
+
+
+async def depth(call: Call[AskedOfInstrument]) -> Response:
+    """``depth``: five levels a side, best first."""
+    book = call.host.market.depth(call.asked.key)
+    row = quote_row(book.quote)
+    row["ltq"] = book.quote.last_quantity
+    row["totalbuyqty"] = book.total_bid_quantity
+    row["totalsellqty"] = book.total_ask_quantity
+    row["asks"] = [_level(level) for level in book.asks]
+    row["bids"] = [_level(level) for level in book.bids]
+    return success(data=row)
+
+
+async def history(call: Call[History]) -> Response:
+    """``history``: bars of whole IST days, ``end_date`` included, oldest first."""
+    asked, market = call.asked, call.host.market
+    if asked.end_date < asked.start_date:
+        raise Invalid(
+            f"end_date {asked.end_date} is before start_date {asked.start_date}; swap them."
+        )
+    start, end = day_start(asked.start_date), day_start(asked.end_date) + timedelta(days=1)
+    columns = market.history_columns(asked.key, asked.interval, start, end)
+    if len(columns) < _MANY_BARS:
+        return json_response(bars_json(columns, asked.interval))
+    return json_response(await asyncio.to_thread(bars_json, columns, asked.interval))
+
+
+def bars_json(columns: "BarColumns", interval: Interval) -> bytes:
+    """The body of ``history``.
+
+    Timestamps are epoch seconds, except for bars of days and longer: those clients read as a
+    calendar date without a zone, so theirs is that date's midnight in UTC.
+    """
+    shift = 0 if interval.length is not None else _IST_OFFSET_SECONDS
+    rows = [
+        {
+            "timestamp": at,
+            "open": first,
+            "high": high,
+            "low": low,
+            "close": last,
+            "volume": volume,
+            "oi": 0,
+        }
+        for at, first, high, low, last, volume in zip(
+            (columns.timestamps + shift).tolist(),
+            columns.open.tolist(),
+            columns.high.tolist(),
+            columns.low.tolist(),
+            columns.close.tolist(),
+            columns.volume.tolist(),
+            strict=True,
+        )
+    ]
+    return orjson.dumps({"status": "success", "mode": MODE, "data": rows})
+
+
+async def intervals(call: Call[Asked]) -> Response:
+    """``intervals``: what ``history`` answers, by unit."""
+    units: dict[str, list[str]] = {
+        name: [] for name in ("seconds", "minutes", "hours", "days", "weeks", "months")
+    }
+    by_mark = {"s": "seconds", "m": "minutes", "h": "hours", "D": "days", "W": "weeks",
+               "M": "months"}  # fmt: skip
+    kept = call.host.market.intervals()
+    for interval in Interval:
+        if interval in kept:
+            units[by_mark[interval.value[-1]]].append(interval.value)
+    return success(data=units)
+
+
+async def symbol(call: Call[AskedOfInstrument]) -> Response:
+    """``symbol``: one row of the master contract."""
+    return success(data=instrument_row(listed(call.host.market, call.asked.key)))
+
+
+async def search(call: Call[Search]) -> Response:
+    """``search``: the best matches, at most 500."""
+    found = call.host.market.search(call.asked.query, call.asked.exchange)[:MOST_MATCHES]
+    said = f"Found {len(found)} matching symbols" if found else "No matching symbols found"
+    return success(message=said, data=[instrument_row(instrument) for instrument in found])
+
+
+def listed(market: "Market", key: InstrumentKey) -> Instrument:
+    """The instrument of that name. Raises ``NotFound``."""
+    instrument = market.find(key)
+    if instrument is None:
+        raise NotFound(
+            f"{key} is not listed in this market; search for its symbol and exchange.",
+            code="INSTRUMENT_NOT_FOUND",
+        )
+    return instrument
+
+
+def quote_row(quote: Quote) -> dict[str, Any]:
+    """A quote as ``quotes`` shows it."""
+    return {
+        "open": price(quote.open),
+        "high": price(quote.high),
+        "low": price(quote.low),
+        "ltp": price(quote.last),
+        "ask": price(quote.ask),
+        "bid": price(quote.bid),
+        "prev_close": price(quote.previous_close),
+        "volume": quote.volume,
+        "oi": quote.open_interest,
+    }
+
+
+def instrument_row(instrument: Instrument) -> dict[str, Any]:
+    """An instrument as ``symbol`` and ``search`` show it; no broker has other names for it."""
+    key = instrument.key
+    return {
+        "symbol": key.symbol,
+        "brsymbol": key.symbol,
+        "name": instrument.name,
+        "exchange": key.exchange.value,
+        "brexchange": key.exchange.value,
+        "token": instrument.token,
+        "expiry": expiry_text(instrument.expiry),
+        "strike": price(instrument.strike) if instrument.strike is not None else 0.0,
+        "lotsize": instrument.lot_size,
+        "instrumenttype": instrument.instrument_type,
+        "tick_size": price(instrument.tick_size),
+        "freeze_qty": instrument.freeze_quantity or 0,
+    }
+
+
+def _result(market: "Market", key: InstrumentKey) -> dict[str, Any]:
+    named = {"symbol": key.symbol, "exchange": key.exchange.value}
+    try:
+        return {**named, "data": quote_row(market.quote(key))}
+    except (NotFound, Unavailable) as error:
+        return {**named, "error": error.message}
+
+
+def _level(level: DepthLevel) -> dict[str, Any]:
+    return {"price": price(level.price), "quantity": level.quantity}

@@ -1,0 +1,168 @@
+"""A strategy as pages, the live socket and ``GET /python/status`` show it."""
+
+import gzip
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from algohost.broker.views import Scope
+from algohost.domain.errors import Unavailable
+from algohost.domain.ids import AccountId, StrategyId, UserId
+from algohost.domain.strategies import Phase
+from algohost.domain.users import User, paper_account
+from algohost.host.views import StrategyView
+
+if TYPE_CHECKING:
+    from algohost.broker.gateway import Gateway
+    from algohost.web.services import Host
+
+_FIGURES_SECONDS: Final = 1.0
+"""P&L moves with every price; a cached status is at most this old."""
+
+
+def row(view: StrategyView, host: "Host") -> dict[str, Any]:
+    """One strategy in JSON values: instants in UTC, money in rupees as text, ``None`` for none."""
+    return rows([view], host)[0]
+
+
+def rows(views: Iterable[StrategyView], host: "Host") -> list[dict[str, Any]]:
+    """As ``row``, for many: the books of an account are looked through once."""
+    ledgers: dict[UserId, _Ledger] = {}
+    made = []
+    for view in views:
+        owner = host.identity.user(view.strategy.owner_id)
+        if owner.id not in ledgers:
+            ledgers[owner.id] = _ledger(owner, host)
+        made.append(_row(view, owner, ledgers[owner.id]))
+    return made
+
+
+def _row(view: StrategyView, owner: User, ledger: "_Ledger") -> dict[str, Any]:
+    strategy, run, problem = view.strategy, view.latest, view.strategy.problem
+    live = run if run is not None and run.is_live else None
+    return {
+        "id": strategy.id,
+        "name": strategy.name,
+        "owner": owner.name,
+        "file_name": strategy.file_name,
+        "exchange": strategy.exchange,
+        "mode": strategy.mode.value,
+        "phase": view.phase.value,
+        "sentence": view.sentence,
+        "since": _iso(view.since),
+        "run_id": live.id if live else None,
+        "pid": live.process.pid if live and live.process else None,
+        "outcome": str(run.outcome) if run is not None and run.outcome else None,
+        "pnl": ledger.pnl(strategy.id),
+        "order_count": ledger.order_count(strategy.id),
+        "problem": None
+        if problem is None
+        else {"line": problem.line, "column": problem.column, "message": problem.message},
+    }
+
+
+class _Ledger:
+    """What the books of one account say about each strategy today."""
+
+    def __init__(self, gateway: "Gateway", account_id: AccountId) -> None:
+        scope = Scope(account_id=account_id, strategy_id=None)
+        self._gateway = gateway
+        self._orders = Counter(order.book.strategy_id for order in gateway.orders(scope))
+        held = [*gateway.positions(scope), *gateway.holdings(scope)]
+        self._with_books = {view.position.book.strategy_id for view in held}
+
+    def order_count(self, strategy_id: StrategyId) -> int | None:
+        return self._orders[strategy_id]
+
+    def pnl(self, strategy_id: StrategyId) -> str | None:
+        if strategy_id not in self._with_books:
+            return None
+        return f"{self._gateway.day_pnl(strategy_id).total:.2f}"
+
+
+class _Shut(_Ledger):
+    """The account cannot be read now: what is unknown is shown as unknown, never as zero."""
+
+    def __init__(self) -> None:
+        pass
+
+    def order_count(self, strategy_id: StrategyId) -> None:  # noqa: ARG002
+        return None
+
+    def pnl(self, strategy_id: StrategyId) -> None:  # noqa: ARG002
+        return None
+
+
+def _ledger(owner: User, host: "Host") -> _Ledger:
+    try:
+        return _Ledger(host.gateway, paper_account(owner))
+    except Unavailable:
+        return _Shut()
+
+
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else at.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+@dataclass(slots=True)
+class Status:
+    """The answer of ``GET /python/status`` for one user, ready to send."""
+
+    body: bytes
+    good_until: float
+    """By the monotonic clock; infinite where only a change can make it stale."""
+    _packed: bytes = field(default=b"")
+
+    @property
+    def packed(self) -> bytes:
+        """``body`` with gzip."""
+        if not self._packed:
+            self._packed = gzip.compress(self.body, compresslevel=4, mtime=0)
+        return self._packed
+
+
+class StatusBoard:
+    """The status of each user's strategies as bytes, made again only when something changed."""
+
+    def __init__(self, host: "Host") -> None:
+        self._host = host
+        self._made: dict[UserId, Status] = {}
+        self._unlisten: list[Callable[[], None]] = [
+            host.strategies.listen(self._forget),
+            host.strategies.listen_removed(self._forget),
+            host.gateway.listen(self._forget),
+        ]
+
+    def close(self) -> None:
+        """Listens no longer."""
+        for unlisten in self._unlisten:
+            unlisten()
+        self._unlisten.clear()
+
+    def status(self, user: User) -> Status:
+        """What ``user`` may see; an administrator sees everybody's."""
+        made = self._made.get(user.id)
+        if made is None or self._host.clock.monotonic() >= made.good_until:
+            made = self._made[user.id] = self._make(user)
+        return made
+
+    def _make(self, user: User) -> Status:
+        shown = rows(self._host.strategies.list(user), self._host)
+        counts = Counter(one["phase"] for one in shown)
+        body = orjson.dumps(
+            {
+                "success": True,
+                "strategies": shown,
+                "counts": {phase.value: counts[phase.value] for phase in Phase},
+            }
+        )
+        moves = any(one["pnl"] is not None for one in shown)
+        now = self._host.clock.monotonic()
+        return Status(body=body, good_until=now + _FIGURES_SECONDS if moves else float("inf"))
+
+    def _forget(self, *_changed: object) -> None:
+        self._made.clear()

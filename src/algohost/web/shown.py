@@ -1,0 +1,127 @@
+"""How figures, times and phases are written on pages, as the TypeScript in ``web/src`` does it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from algohost.domain.ids import IST
+from algohost.domain.money import ZERO, format_inr
+from algohost.domain.runs import Run
+from algohost.domain.strategies import Phase
+
+GROUPS: Final[Mapping[Phase, str]] = {
+    Phase.STARTING: "running",
+    Phase.RUNNING: "running",
+    Phase.STOPPING: "running",
+    Phase.PENDING: "waiting",
+    Phase.WAITING: "waiting",
+    Phase.BACKING_OFF: "waiting",
+    Phase.ERROR: "error",
+    Phase.STOPPED: "stopped",
+}
+"""The four heaps into which the list sorts the phases."""
+
+_MEGABYTE: Final = 1_048_576
+
+Row = Mapping[str, Any]
+
+
+def group_counts(rows: Sequence[Row]) -> dict[str, int]:
+    """How many rows are in each heap."""
+    counts = dict.fromkeys(GROUPS.values(), 0)
+    for row in rows:
+        counts[GROUPS[Phase(row["phase"])]] += 1
+    return counts
+
+
+def total_pnl(rows: Sequence[Row]) -> str | None:
+    """The day's P&L of all rows together in rupees; ``None`` where no row has one."""
+    known = [Decimal(row["pnl"]) for row in rows if row["pnl"] is not None]
+    return f"{sum(known, ZERO):.2f}" if known else None
+
+
+def market_name(name: str) -> str:
+    """``Synthetic market``, ``Recorded 2021-05-27 ×10``."""
+    shown = name[:1].upper() + name[1:]
+    return f"{shown} market" if " " not in shown else shown
+
+
+def inr(amount: str | Decimal | None, decimals: int = 2, sign: str = "negative") -> str:
+    """Rupees as pages write them; amounts in rows are text."""
+    exact = Decimal(amount) if isinstance(amount, str) else amount
+    return format_inr(exact, decimals=decimals, sign=sign)
+
+
+def direction(amount: str | None) -> str:
+    """``up``, ``down`` or nothing: the colour of a profit or loss."""
+    value = Decimal(amount or 0)
+    return "up" if value > 0 else "down" if value < 0 else ""
+
+
+def phase_word(phase: str) -> str:
+    """The phase as people read it."""
+    return phase.replace("_", " ").capitalize()
+
+
+def since_word(row: Row) -> str:
+    """What the time beside it means."""
+    phase = Phase(row["phase"])
+    if phase is Phase.RUNNING:
+        return "Up for"
+    return "Since" if GROUPS[phase] in {"running", "waiting"} else "Ended"
+
+
+def note(row: Row) -> str:
+    """The one line beside a strategy."""
+    return str(row["sentence"])
+
+
+def ist_short(at: str) -> str:
+    """``21 Nov 10:02`` in India, from an instant in UTC as text."""
+    return datetime.fromisoformat(at).astimezone(IST).strftime("%d %b %H:%M")
+
+
+def ist_long(at: datetime) -> str:
+    """``21 Nov 2026 10:02 IST``."""
+    return at.astimezone(IST).strftime("%d %b %Y %H:%M IST")
+
+
+def megabytes(count: int | None) -> str:
+    """``57.3 MB``; a dash for nothing."""
+    return f"{count / _MEGABYTE:.1f} MB" if count else "–"
+
+
+def run_row(run: Run) -> dict[str, object]:
+    """A run in JSON values, for the table of runs."""
+    outcome = run.outcome
+    return {
+        "id": run.id,
+        "state": run.state.value,
+        "created_at": iso(run.created_at),
+        "started_at": iso(run.started_at),
+        "ended_at": iso(run.ended_at),
+        "outcome": str(outcome) if outcome else None,
+        "reason": outcome.reason if outcome else "",
+        "exit_code": outcome.exit_code if outcome else None,
+        "is_failure": outcome is not None and outcome.is_failure,
+        "peak_memory_bytes": run.peak_memory_bytes,
+        "version": run.version_id,
+        "has_log": bool(run.log_name),
+    }
+
+
+def iso(at: datetime | None) -> str | None:
+    """An instant in UTC as text; nothing stays nothing."""
+    return None if at is None else at.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+FILTERS: Final[Mapping[str, Callable[..., str]]] = {
+    "direction": direction,
+    "inr": inr,
+    "ist_short": ist_short,
+    "megabytes": megabytes,
+    "note": note,
+    "phase_word": phase_word,
+    "since_word": since_word,
+}

@@ -1,0 +1,162 @@
+"""The JSON routes of ``/python``: what pages and scripts do with strategies."""
+
+from typing import TYPE_CHECKING, Final, cast
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from algohost.web.access import Access, HttpEndpoint, Route, host_of, user_of
+from algohost.web.answers import done
+from algohost.web.bodies import json_as, uploaded
+from algohost.web.packing import accepts_gzip
+from algohost.web.rows import row
+
+if TYPE_CHECKING:
+    from algohost.web.rows import StatusBoard
+
+MOST_FILE_BYTES: Final = 1_048_576
+_FORM_BYTES: Final = MOST_FILE_BYTES + 65_536
+_SAVE_BYTES: Final = 2 * MOST_FILE_BYTES + 65_536
+"""JSON writes a line's end with two bytes; the file's own limit is checked after decoding."""
+
+
+class _Source(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    source: str = Field(max_length=MOST_FILE_BYTES)
+
+
+async def status(request: Request) -> Response:
+    """``GET /python/status``: what the user may see, and how many are in each phase."""
+    board = cast("StatusBoard", request.app.state.status_board)
+    made = board.status(user_of(request))
+    headers = {"vary": "accept-encoding"}
+    if not accepts_gzip(request):
+        return Response(made.body, media_type="application/json", headers=headers)
+    headers["content-encoding"] = "gzip"
+    return Response(made.packed, media_type="application/json", headers=headers)
+
+
+async def upload(request: Request) -> Response:
+    """``POST /python/upload``, ``/python/new``: a form with ``file``, ``name``, ``exchange``."""
+    form = await uploaded(request, "file")
+    host = host_of(request)
+    view = await host.strategies.add(
+        owner=user_of(request),
+        name=form.text("name"),
+        file_name=form.file_name,
+        content=form.content,
+        exchange=form.text("exchange", "NSE"),
+    )
+    problem = view.strategy.problem
+    message = (
+        f"“{view.strategy.name}” was uploaded."
+        if problem is None
+        else f"“{view.strategy.name}” was kept as a draft: line {problem.line} does not compile."
+    )
+    return done(message, strategy_id=view.strategy.id, strategy=row(view, host))
+
+
+async def start(request: Request) -> Response:
+    """``POST /python/start/<id>``: the start is on disk when this answers."""
+    host = host_of(request)
+    view = await host.strategies.start(user_of(request), request.path_params["strategy_id"])
+    return done(f"“{view.strategy.name}” is starting.", strategy=row(view, host))
+
+
+async def stop(request: Request) -> Response:
+    """``POST /python/stop/<id>``: the end is on its way when this answers."""
+    host = host_of(request)
+    view = await host.strategies.stop(user_of(request), request.path_params["strategy_id"])
+    return done(f"“{view.strategy.name}” is stopping.", strategy=row(view, host))
+
+
+async def delete(request: Request) -> Response:
+    """``POST /python/delete/<id>``: runs, logs and orders stay on record."""
+    host, user, strategy_id = host_of(request), user_of(request), request.path_params["strategy_id"]
+    name = host.strategies.get(user, strategy_id).strategy.name
+    await host.strategies.delete(user, strategy_id)
+    return done(f"“{name}” was deleted.")
+
+
+async def save(request: Request) -> Response:
+    """``POST /python/save/<id>`` with ``{source}``: makes a new version."""
+    body = await json_as(request, _Source)
+    host = host_of(request)
+    view = await host.strategies.save(
+        user_of(request), request.path_params["strategy_id"], body.source.encode()
+    )
+    problem = view.strategy.problem
+    message = "Saved." if problem is None else f"Saved as a draft: {view.sentence}"
+    return done(message, strategy=row(view, host))
+
+
+async def source(request: Request) -> Response:
+    """``GET /python/source/<id>``: the text of the current version."""
+    host, user, strategy_id = host_of(request), user_of(request), request.path_params["strategy_id"]
+    view = host.strategies.get(user, strategy_id)
+    return done(
+        "",
+        source=host.strategies.source(user, strategy_id),
+        file_name=view.strategy.file_name,
+        version_id=view.strategy.version_id,
+        strategy=row(view, host),
+    )
+
+
+async def new_key(request: Request) -> Response:
+    """``POST /python/key``: a new API key of the asker's own account; the earlier one dies."""
+    key = await host_of(request).identity.new_key(user_of(request).id)
+    return done("Copy the key now: it is not shown again. The earlier key is dead.", api_key=key)
+
+
+async def master_contract(request: Request) -> Response:
+    """``GET /api/master-contract/status``: whether symbols can be looked up."""
+    market = host_of(request).market
+    total = len(market.instruments())
+    is_ready = total > 0
+    return done(
+        f"{total:,} instruments are loaded." if is_ready else "The instruments are not loaded yet.",
+        status="success" if is_ready else "pending",
+        is_ready=is_ready,
+        total_symbols=total,
+        broker=market.name,
+    )
+
+
+def _owner(method: str, path: str, endpoint: HttpEndpoint, most_bytes: int = 4_096) -> Route:
+    return Route(
+        method=method,
+        path=f"{path}/{{strategy_id}}",
+        endpoint=endpoint,
+        access=Access.OWNER,
+        max_body_bytes=most_bytes,
+    )
+
+
+ROUTES: Final[list[Route]] = [
+    Route(method="GET", path="/python/status", endpoint=status, access=Access.USER),
+    *(
+        Route(
+            method="POST",
+            path=path,
+            endpoint=upload,
+            access=Access.USER,
+            max_body_bytes=_FORM_BYTES,
+        )
+        for path in ("/python/upload", "/python/new")
+    ),
+    Route(method="POST", path="/python/key", endpoint=new_key, access=Access.USER),
+    _owner("POST", "/python/start", start),
+    _owner("POST", "/python/stop", stop),
+    _owner("POST", "/python/delete", delete),
+    _owner("POST", "/python/save", save, _SAVE_BYTES),
+    _owner("GET", "/python/source", source),
+    Route(
+        method="GET",
+        path="/api/master-contract/status",
+        endpoint=master_contract,
+        access=Access.USER,
+    ),
+]

@@ -1,0 +1,491 @@
+"""A host whose strategies stand in every phase, for pages to be looked at without any process.
+
+Identity, database, registry and logs are the real ones; what would start processes or trade is
+played here, by the same rules of refusal.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, cast
+
+from algohost.broker.gateway import DayPnl, PositionView, Scope
+from algohost.domain.errors import Conflict, Invalid, NotFound
+from algohost.domain.ids import OrderId, RunId, StrategyId, strategy_id
+from algohost.domain.instruments import Exchange, InstrumentKey
+from algohost.domain.orders import (
+    Action,
+    Book,
+    Order,
+    OrderRequest,
+    OrderStatus,
+    Position,
+    PriceType,
+    Product,
+    Trade,
+)
+from algohost.domain.runs import (
+    Ended,
+    Outcome,
+    OutcomeKind,
+    ProcessIdentity,
+    Run,
+    RunState,
+    Started,
+    StopAsked,
+    apply,
+)
+from algohost.domain.strategies import Gate, Intent, Mode, Phase, SourceProblem, Strategy, Wanted
+from algohost.domain.users import User, paper_account
+from algohost.host import source as source_text
+from algohost.host.identity import Identity
+from algohost.host.inotify import FileWatcher
+from algohost.host.logs import Logs
+from algohost.host.registry import Registry
+from algohost.host.views import StrategyView
+from algohost.settings import Settings
+from algohost.store.database import open_database
+from algohost.web.services import Host
+
+NAME, PASSWORD = "asha", "a quiet river at dawn"
+
+CODE = '''"""EMA crossover on five-minute candles."""
+
+import os
+import time
+
+from openalgo import api
+
+SYMBOL = os.environ.get("SYMBOL", "RELIANCE")
+FAST, SLOW, QUANTITY = 9, 21, 50
+
+client = api(api_key=os.environ["OPENALGO_API_KEY"], host=os.environ["HOST_SERVER"])
+
+
+class EmaCross:
+    """Goes long on a golden cross, flat on a death cross."""
+
+    def __init__(self, fast: int = FAST, slow: int = SLOW) -> None:
+        self.fast, self.slow = fast, slow
+        self.position = 0
+
+    def on_bar(self, closes) -> str | None:
+        fast = closes.ewm(span=self.fast).mean().iloc[-1]
+        slow = closes.ewm(span=self.slow).mean().iloc[-1]
+        if fast > slow and self.position == 0:
+            return "BUY"
+        if fast < slow and self.position > 0:
+            return "SELL"
+        return None
+
+
+def main() -> None:
+    strategy = EmaCross()
+    while True:
+        df = client.history(symbol=SYMBOL, exchange="NSE", interval="5m")
+        action = strategy.on_bar(df["close"])  # one decision a bar
+        if action:
+            print(client.placeorder(symbol=SYMBOL, action=action, quantity=QUANTITY))
+        time.sleep(60)
+
+
+if __name__ == "__main__":
+    main()
+'''
+
+
+class WallClock:
+    """The machine's clocks."""
+
+    def now(self) -> datetime:
+        """The present instant."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Seconds for durations."""
+        return asyncio.get_running_loop().time()
+
+
+class FakeStrategies:
+    """The service's face over a real registry; a start runs at once, a stop takes a moment."""
+
+    def __init__(self, logs_folder: Path) -> None:
+        self.registry = Registry([], [])
+        self.sources: dict[str, str] = {}
+        self.history: dict[str, list[Run]] = {}
+        self.logs_folder = logs_folder
+        self.listen = self.registry.listen
+        self.listen_removed = self.registry.listen_removed
+        self.numbers = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def list(self, user: User) -> Sequence[StrategyView]:
+        return [v for v in self.registry if user.is_admin or v.strategy.owner_id == user.id]
+
+    def owns(self, user: User, wanted: str) -> bool:
+        return any(view.strategy.id == wanted for view in self.list(user))
+
+    def get(self, user: User, wanted: str) -> StrategyView:
+        for view in self.list(user):
+            if view.strategy.id == wanted:
+                return view
+        raise NotFound("There is no such strategy; it may have been deleted.")
+
+    def source(self, user: User, wanted: str) -> str:
+        return self.sources[self.get(user, wanted).strategy.id]
+
+    def runs(self, user: User, wanted: str, *, limit: int = 50) -> Sequence[Run]:
+        return self.history.get(self.get(user, wanted).strategy.id, [])[:limit]
+
+    async def add(
+        self, *, owner: User, name: str, file_name: str, content: bytes, exchange: str = "NSE"
+    ) -> StrategyView:
+        plain = source_text.accept(file_name, content)
+        problem = await source_text.find_problem(plain, content)
+        return self.put(owner, name, plain, content.decode(), exchange=exchange, problem=problem)
+
+    def put(
+        self,
+        owner: User,
+        name: str,
+        file_name: str,
+        source: str,
+        *,
+        exchange: str = "NSE",
+        problem: SourceProblem | None = None,
+    ) -> StrategyView:
+        self.numbers += 1
+        now = datetime.now(UTC) - timedelta(days=3)
+        new = Strategy(
+            id=strategy_id(name, now, attempt=self.numbers),
+            owner_id=owner.id,
+            name=name,
+            file_name=file_name,
+            exchange=exchange,
+            mode=Mode.PAPER,
+            version_id=cast("Any", f"{self.numbers:02d}c4f1e8b07d" * 5),
+            problem=problem,
+            intent=Intent(number=0, wanted=Wanted.STOPPED, by=f"user:{owner.name}", at=now),
+            created_at=now,
+        )
+        self.sources[new.id] = source
+        self.history[new.id] = []
+        return self.registry.put_strategy(new)
+
+    async def save(self, user: User, wanted: str, content: bytes) -> StrategyView:
+        view = self.get(user, wanted)
+        if view.phase not in {Phase.STOPPED, Phase.ERROR}:
+            raise Conflict("It is running; stop it first.", code="STRATEGY_RUNNING")
+        problem = await source_text.find_problem(view.strategy.file_name, content)
+        self.sources[view.strategy.id] = content.decode()
+        return self.registry.put_strategy(replace(view.strategy, problem=problem))
+
+    async def start(self, user: User, wanted: str) -> StrategyView:
+        view = self.get(user, wanted)
+        if view.strategy.problem:
+            raise Invalid("It is a draft; mend it and save.", code="SOURCE_PROBLEM")
+        if view.phase not in {Phase.STOPPED, Phase.ERROR}:
+            raise Conflict("It is running already.", code="ALREADY_RUNNING")
+        self.begin(view.strategy)
+        return self.get(user, wanted)
+
+    async def stop(self, user: User, wanted: str) -> StrategyView:
+        view = self.get(user, wanted)
+        run = view.latest
+        if run is None or not run.is_live:
+            raise Conflict("It is not running.", code="NOT_RUNNING")
+        now = datetime.now(UTC)
+        self.show(apply(run, StopAsked(at=now, by=f"user:{user.name}")))
+        self._later(0.4, lambda: self.end(view.strategy.id, Outcome(kind=OutcomeKind.STOPPED)))
+        return self.get(user, wanted)
+
+    async def delete(self, user: User, wanted: str) -> None:
+        self.registry.remove(self.get(user, wanted).strategy.id)
+
+    def begin(self, strategy: Strategy, *, ago: timedelta = timedelta()) -> Run:
+        """Makes a run that goes at once."""
+        now = datetime.now(UTC) - ago
+        number = strategy.intent.number + 1
+        intent = Intent(number=number, wanted=Wanted.RUNNING, by="user:asha", at=now)
+        self.registry.put_strategy(replace(strategy, intent=intent))
+        self.numbers += 1
+        run = Run(
+            id=RunId(f"{self.numbers:016x}"),
+            strategy_id=strategy.id,
+            version_id=strategy.version_id,
+            intent_number=number,
+            created_at=now,
+            log_name=f"{strategy.id}_{self.numbers}.log",
+        )
+        (self.logs_folder / run.log_name).touch()
+        process = ProcessIdentity(boot_id="b", pid=4000 + self.numbers, start_ticks=1)
+        run = apply(run, Started(at=now, process=process))
+        self.history[strategy.id].insert(0, run)
+        self.registry.put_run(run)
+        return run
+
+    def end(self, wanted: StrategyId, outcome: Outcome, *, ago: timedelta = timedelta()) -> None:
+        """Ends the newest run of a strategy."""
+        run = self.history[wanted][0]
+        at = datetime.now(UTC) - ago
+        peak = 57_300_000 + 91_000 * self.numbers
+        self.show(apply(run, Ended(at=at, outcome=outcome, peak_memory_bytes=peak)))
+
+    def show(self, run: Run) -> None:
+        """Puts a changed run in its place."""
+        self.history[run.strategy_id][0] = run
+        self.registry.put_run(run)
+
+    def write(self, run: Run, *lines: str) -> None:
+        """Appends to the log as a script does."""
+        with (self.logs_folder / run.log_name).open("a") as file:
+            file.writelines(f"{line}\n" for line in lines)
+
+    def _later(self, seconds: float, do: Callable[[], None]) -> None:
+        async def wait() -> None:
+            await asyncio.sleep(seconds)
+            do()
+
+        task = asyncio.get_running_loop().create_task(wait())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+@dataclass(kw_only=True)
+class FakeGateway:
+    """Orders, trades and positions that a test puts in."""
+
+    placed: dict[OrderId, Order] = field(default_factory=dict)
+    filled: list[Trade] = field(default_factory=list)
+    held: dict[StrategyId, list[PositionView]] = field(default_factory=dict)
+    listeners: list[Callable[[Order], None]] = field(default_factory=list)
+
+    def listen(self, listener: Callable[[Order], None]) -> Callable[[], None]:
+        self.listeners.append(listener)
+        return lambda: self.listeners.remove(listener)
+
+    def orders(self, scope: Scope) -> Sequence[Order]:
+        return [order for order in self.placed.values() if order.book in scope]
+
+    def trades(self, scope: Scope) -> Sequence[Trade]:
+        return [trade for trade in self.filled if trade.book in scope]
+
+    def positions(self, scope: Scope) -> Sequence[PositionView]:
+        return [v for held in self.held.values() for v in held if v.position.book in scope]
+
+    def holdings(self, scope: Scope) -> Sequence[PositionView]:
+        return []
+
+    def day_pnl(self, wanted: StrategyId) -> DayPnl:
+        held = self.held.get(wanted, [])
+        return DayPnl(
+            realised=sum((v.position.realised for v in held), Decimal(0)),
+            unrealised=sum((v.unrealised for v in held), Decimal(0)),
+        )
+
+    def add(self, user: User, wanted: StrategyId, **values: Any) -> Order:
+        """Puts an order there, filled where it is complete, and tells the listeners."""
+        now = datetime.now(UTC)
+        number = len(self.placed) + 1
+        status = values.pop("status", OrderStatus.COMPLETE)
+        reason = values.pop("reason", "")
+        ago = values.pop("ago", timedelta())
+        price = values.pop("fill", Decimal("2914.55"))
+        book = Book(account_id=paper_account(user), strategy_id=wanted)
+        key = InstrumentKey(exchange=Exchange.NSE, symbol=values.pop("symbol", "RELIANCE"))
+        request = OrderRequest(key=key, **{"action": Action.BUY, "quantity": 50, **values})
+        is_done = status is OrderStatus.COMPLETE
+        order = Order(
+            id=OrderId(f"26112100{number:06d}"),
+            book=book,
+            request=request,
+            status=status,
+            placed_at=now - ago,
+            updated_at=now - ago,
+            filled_quantity=request.quantity if is_done else 0,
+            average_price=price if is_done else Decimal(0),
+            reason=reason,
+        )
+        self.placed[order.id] = order
+        if is_done:
+            self.filled.append(
+                Trade(
+                    id=f"T{number}",
+                    order_id=order.id,
+                    book=book,
+                    key=key,
+                    action=request.action,
+                    product=request.product,
+                    quantity=request.quantity,
+                    price=price,
+                    at=now - ago,
+                )
+            )
+        for listener in tuple(self.listeners):
+            listener(order)
+        return order
+
+    def hold(self, user: User, wanted: StrategyId, realised: str, last: str, **values: Any) -> None:
+        """Sets the one position of a strategy."""
+        position = Position(
+            book=Book(account_id=paper_account(user), strategy_id=wanted),
+            key=InstrumentKey(exchange=Exchange.NSE, symbol=values.pop("symbol", "RELIANCE")),
+            product=Product.MIS,
+            realised=Decimal(realised),
+            **values,
+        )
+        self.held[wanted] = [PositionView(position=position, last=Decimal(last))]
+
+
+class FakeMarket:
+    """Open, and with a name."""
+
+    name = "synthetic"
+
+    def is_open(self, exchange: Exchange) -> bool:
+        return exchange is Exchange.NSE
+
+    def instruments(self) -> Sequence[object]:
+        return ()
+
+
+@dataclass(kw_only=True)
+class Stage:
+    """The host with its played parts at hand."""
+
+    host: Host
+    strategies: FakeStrategies
+    gateway: FakeGateway
+    watcher: FileWatcher
+    user: User
+
+    def close(self) -> None:
+        self.watcher.close()
+
+
+async def open_stage(folder: Path, *, port: int) -> Stage:
+    """A host with one administrator and no strategy."""
+    logs_folder = folder / "logs"
+    logs_folder.mkdir()
+    clock, watcher = WallClock(), FileWatcher()
+    identity = Identity(open_database(folder / "algohost.db"), clock)
+    user = await identity.complete_setup(identity.setup_token() or "", NAME, PASSWORD)
+    strategies, gateway = FakeStrategies(logs_folder), FakeGateway()
+    played = cast("Any", strategies), cast("Any", gateway), cast("Any", FakeMarket())
+    host = Host(
+        clock=clock,
+        settings=Settings(data_dir=folder, port=port),
+        identity=identity,
+        strategies=played[0],
+        logs=Logs(logs_folder, watcher),
+        gateway=played[1],
+        market=played[2],
+        agent=cast("Any", None),
+    )
+    return Stage(host=host, strategies=strategies, gateway=gateway, watcher=watcher, user=user)
+
+
+def one_of_each_phase(stage: Stage) -> dict[str, StrategyId]:
+    """Fills the stage; ids by a short word."""
+    ids: dict[str, StrategyId] = {}
+    service, user = stage.strategies, stage.user
+
+    def put(word: str, name: str, file_name: str, **values: Any) -> Strategy:
+        strategy = service.put(user, name, file_name, CODE, **values).strategy
+        ids[word] = strategy.id
+        return strategy
+
+    put("stopped", "VWAP pullback", "vwap_pullback.py")
+    draft = put(
+        "draft",
+        "Gap fade",
+        "gap_fade.py",
+        problem=SourceProblem(line=24, column=12, message="expected ':'"),
+    )
+    service.sources[draft.id] = CODE.replace("self.position == 0:", "self.position == 0")
+    finished = put("finished", "End of day report", "eod_report.py")
+    service.begin(finished, ago=timedelta(hours=1))
+    done = Outcome(kind=OutcomeKind.EXITED, exit_code=0)
+    service.end(finished.id, done, ago=timedelta(minutes=58))
+    failed = put("error", "Iron condor weekly", "iron_condor_weekly.py", exchange="NFO")
+    run = service.begin(failed, ago=timedelta(minutes=12))
+    stamp = "2026-11-21 10:02:11 IST"
+    service.write(
+        run,
+        f"{stamp} Traceback (most recent call last):",
+        f'{stamp}   File "/strategies/iron_condor_weekly.py", line 7, in <module>',
+        f"{stamp}     from openalgo import api",
+        f"{stamp} ModuleNotFoundError: No module named 'talib'",
+    )
+    crash = Outcome(kind=OutcomeKind.EXITED, exit_code=1)
+    service.end(failed.id, crash, ago=timedelta(minutes=11))
+    waiting = put("waiting", "Short straddle 09:20", "short_straddle.py", exchange="NFO")
+    now = datetime.now(UTC)
+    wanted = Intent(number=1, wanted=Wanted.RUNNING, by="user:asha", at=now)
+    service.registry.put_strategy(replace(waiting, intent=wanted))
+    gate = Gate(code="AGENT_AWAY", sentence="The agent does not answer; it is being restarted.")
+    service.registry.put_gates(waiting.id, (gate,))
+    for number, (word, name) in enumerate(
+        [("pairs", "Pairs HDFC–ICICI"), ("orb", "Opening range breakout"), ("rsi", "RSI reversion")]
+    ):
+        strategy = put(word, name, f"{word}_{number}.py")
+        service.begin(strategy, ago=timedelta(minutes=17 + 40 * number))
+        figures = ("-4218.35", "1811.20", "960.00")[number]
+        stage.gateway.hold(user, strategy.id, figures, "1480.10", symbol="INFY")
+        stage.gateway.add(user, strategy.id, symbol="INFY", fill=Decimal("1479.35"))
+    stopping = put("stopping", "Momentum top ten", "momentum.py")
+    run = service.begin(stopping, ago=timedelta(minutes=3))
+    service.show(replace(run, state=RunState.STOPPING, stop_asked_at=now))
+    _the_main_one(stage, put("running", "EMA crossover", "ema_crossover.py"))
+    return ids
+
+
+def _the_main_one(stage: Stage, strategy: Strategy) -> None:
+    """A strategy with a history, a log, orders and a position."""
+    service, gateway, user = stage.strategies, stage.gateway, stage.user
+    endings = [
+        Outcome(kind=OutcomeKind.STOPPED),
+        Outcome(kind=OutcomeKind.EXITED, exit_code=0),
+        Outcome(kind=OutcomeKind.EXITED, exit_code=1),
+        Outcome(kind=OutcomeKind.SIGNALLED, signal=9),
+        Outcome(kind=OutcomeKind.STOPPED),
+    ]
+    for days, ending in zip(range(5, 0, -1), endings, strict=True):
+        service.begin(strategy, ago=timedelta(days=days))
+        service.end(strategy.id, ending, ago=timedelta(days=days, hours=-6))
+    run = service.begin(strategy, ago=timedelta(hours=2, minutes=14))
+    at = datetime(2026, 11, 21, 9, 15, 2, tzinfo=UTC)
+    kinds = ("INFO signal=HOLD fast=2914.89", "DEBUG 75 candles in 41 ms", "INFO position 50")
+    for number in range(400):
+        line = kinds[number % 3] if number % 57 else "WARNING the quote is 3.2 s old; bar skipped"
+        line = line if number != 311 else "ERROR order refused: not enough funds"
+        service.write(run, f"{at + timedelta(seconds=7 * number):%Y-%m-%d %H:%M:%S} IST {line}")
+    strategy_id_ = strategy.id
+    buy, sell = Action.BUY, Action.SELL
+    limit = {"price_type": PriceType.LIMIT, "price": Decimal("2899.00")}
+    gateway.add(user, strategy_id_, action=buy, ago=timedelta(minutes=95))
+    gateway.add(user, strategy_id_, action=sell, ago=timedelta(minutes=70), fill=Decimal("2941.20"))
+    gateway.add(
+        user,
+        strategy_id_,
+        action=buy,
+        quantity=40_000,
+        ago=timedelta(minutes=41),
+        status=OrderStatus.REJECTED,
+        reason="Margin of ₹1,16,58,200.00 is needed and ₹98,41,300.00 is available.",
+    )
+    gateway.add(user, strategy_id_, action=buy, ago=timedelta(minutes=20), fill=Decimal("2908.10"))
+    gateway.add(
+        user, strategy_id_, action=sell, ago=timedelta(minutes=4), status=OrderStatus.OPEN, **limit
+    )
+    gateway.hold(
+        user,
+        strategy_id_,
+        "123456.70",
+        "2921.40",
+        quantity=50,
+        average_price=Decimal("2908.10"),
+    )

@@ -1,0 +1,4 @@
+import os
+
+print("going", flush=True)
+os.abort()

@@ -1,0 +1,6 @@
+"""Closes standard output itself."""
+
+import sys
+
+print("before", flush=True)
+sys.stdout.close()

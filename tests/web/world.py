@@ -1,0 +1,139 @@
+"""A whole server without processes and sockets: everything is real but the agent and the clock."""
+
+import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from starlette.applications import Starlette
+
+from algohost.broker.accounts import PaperBrokers
+from algohost.broker.gateway import Gateway
+from algohost.domain.ids import StrategyId
+from algohost.domain.users import User, paper_account
+from algohost.host.identity import Identity
+from algohost.host.inotify import FileWatcher
+from algohost.host.launch import Folders, Launching
+from algohost.host.logs import Logs
+from algohost.host.reconcile import Reconciler
+from algohost.host.registry import Registry
+from algohost.host.strategies import StrategyService
+from algohost.host.tokens import RunTokenIndex
+from algohost.host.views import StrategyView
+from algohost.market.synthetic import SyntheticMarket
+from algohost.settings import Settings
+from algohost.store.database import open_database
+from algohost.testing.clock import FakeClock
+from algohost.testing.journal import MemoryJournal
+from algohost.testing.keeper import FakeKeeper
+from algohost.web.app import create_app
+from tests.identity.world import PASSWORD, cheap_hasher
+from tests.web.asgi import Browser
+
+if TYPE_CHECKING:
+    from algohost.web.services import Host
+
+T = TypeVar("T")
+
+SOURCE = b"print('namaste')\n"
+
+
+class World:
+    """The server before anybody has set it up; ``people`` adds its users."""
+
+    def __init__(self, folder: Path) -> None:
+        self._runner = asyncio.Runner()
+        self.clock = FakeClock()
+        self.keeper = FakeKeeper()
+        self.market = SyntheticMarket(self.clock, seed=7)
+        self.database = open_database(folder / "algohost.db")
+        self.host = self.run(self._host(folder))
+        self.app: Starlette = create_app(self.host)
+
+    async def _host(self, folder: Path) -> "Host":
+        folders = Folders(data=folder)
+        self.watcher = FileWatcher()
+        identity = Identity(self.database, self.clock, hasher=cheap_hasher())
+        journal = MemoryJournal()
+        registry = Registry([], [])
+        launching = Launching(
+            folders=folders,
+            host="127.0.0.1",
+            port=5000,
+            feed_port=8765,
+            launcher="subprocess",
+            accelerate=False,
+        )
+        self.reconciler = Reconciler(
+            clock=self.clock,
+            database=self.database,
+            registry=registry,
+            agent=self.keeper,
+            launching=launching,
+            token_index=RunTokenIndex(identity),
+            grace_seconds=10,
+        )
+        parts = SimpleNamespace(
+            clock=self.clock,
+            settings=Settings(data_dir=folder, public_hosts=("algo.example",)),
+            identity=identity,
+            strategies=StrategyService(
+                clock=self.clock,
+                database=self.database,
+                registry=registry,
+                reconciler=self.reconciler,
+            ),
+            logs=Logs(folders.logs, self.watcher),
+            gateway=Gateway(
+                journal=journal,
+                market=self.market,
+                open_broker=PaperBrokers(journal=journal, market=self.market).open,
+            ),
+            market=self.market,
+            agent=self.keeper,
+        )
+        return cast("Host", parts)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """What ``work`` returns, on the server's loop."""
+        return self._runner.run(work)
+
+    def user(self, name: str, *, is_admin: bool = False) -> User:
+        """A new user with ``PASSWORD``, whose paper account is open."""
+        user = self.run(self.host.identity.create_user(name, PASSWORD, is_admin=is_admin))
+        self.run(self.host.gateway.recover(paper_account(user)))
+        return user
+
+    def strategy(self, owner: User, name: str = "EMA") -> StrategyView:
+        """A strategy that compiles."""
+        return self.run(
+            self.host.strategies.add(owner=owner, name=name, file_name="ema.py", content=SOURCE)
+        )
+
+    def browser(self, user: User | None = None, app: Starlette | None = None) -> Browser:
+        """A browser in which ``user`` is logged in."""
+        browser = Browser(app or self.app, self.run)
+        if user is not None:
+            session, secret = self.run(
+                self.host.identity.log_in(user.name, PASSWORD, f"peer of {user.name}")
+            )
+            browser.cookies["algohost_session"] = secret
+            browser.csrf = session.csrf
+        return browser
+
+    def settle(self, strategy_id: StrategyId) -> None:
+        """Lets the reconciler look until it has nothing more to do."""
+        for _ in range(3):
+            self.run(self.reconciler.step(strategy_id))
+
+    async def _close(self) -> None:
+        await self.host.gateway.close()
+        await self.host.identity.close()
+        self.watcher.close()
+
+    def close(self) -> None:
+        """Lets everything go."""
+        self.run(self._close())
+        self.database.close()
+        self._runner.close()
