@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import uvicorn
 
+from algohost.broker.accounts import PaperBrokers
 from algohost.broker.gateway import Gateway
 from algohost.domain.ids import RunId
 from algohost.domain.ports import Clock
@@ -23,7 +24,7 @@ from algohost.host.reconcile import Reconciler
 from algohost.host.registry import Registry
 from algohost.host.strategies import StrategyService
 from algohost.host.tokens import RunTokenIndex
-from algohost.market import open_market
+from algohost.market import MarketService, open_market
 from algohost.runner.messages import Launcher
 from algohost.settings import Settings
 from algohost.store import runs as stored_runs
@@ -66,13 +67,14 @@ async def open_host(settings: Settings, *, clock: Clock | None = None) -> AsyncI
     """
     clock = clock or SystemClock()
     folders = Folders(data=settings.data_dir)
-    market = open_market(settings.market, clock, seed=settings.market_seed)
+    market = await asyncio.to_thread(open_market, settings.market, clock, seed=settings.market_seed)
     database = open_database(folders.database)
     watcher = FileWatcher()
     try:
         identity = Identity(database, clock)
-        gateway = Gateway(journal=StoredOrderJournal(database), market=market, clock=clock)
-        await gateway.recover([paper_account(user) for user in identity.users()])
+        gateway = _gateway(database, market)
+        for user in identity.users():
+            await gateway.recover(paper_account(user))
         registry = Registry(
             database.read(stored_strategies.everything), database.read(stored_runs.latest_of_each)
         )
@@ -100,8 +102,9 @@ async def open_host(settings: Settings, *, clock: Clock | None = None) -> AsyncI
             market=market,
             agent=agent,
         )
-        async with _running(market.run(), agent.watch(), reconciler.run(), gateway.run()):
+        async with _running(market.run(), agent.watch(), reconciler.run()):
             yield host
+        await gateway.close()
         await identity.close()
     finally:
         watcher.close()
@@ -157,7 +160,7 @@ def _end(web: uvicorn.Server) -> None:
 @contextlib.asynccontextmanager
 async def _running(*work: Coroutine[object, object, None]) -> AsyncIterator[None]:
     """Keeps the loops going while the block lasts. One that ends by itself is a fault."""
-    tasks = [asyncio.create_task(one, name=one.__qualname__) for one in work]
+    tasks = [asyncio.create_task(one) for one in work]
     for task in tasks:
         task.add_done_callback(_report_end)
     try:
@@ -170,7 +173,13 @@ async def _running(*work: Coroutine[object, object, None]) -> AsyncIterator[None
 
 def _report_end(task: asyncio.Task[None]) -> None:
     if not task.cancelled():
-        log.critical("loop_ended name=%s", task.get_name(), exc_info=task.exception())
+        log.critical("loop_ended work=%r", task.get_coro(), exc_info=task.exception())
+
+
+def _gateway(database: Database, market: MarketService) -> Gateway:
+    journal = StoredOrderJournal(database)
+    brokers = PaperBrokers(journal=journal, market=market)
+    return Gateway(journal=journal, market=market, open_broker=brokers.open)
 
 
 def _launching(settings: Settings, folders: Folders) -> Launching:

@@ -124,7 +124,7 @@ def test_an_order_that_is_being_sent_is_shown_as_intended() -> None:
             await held.wait()
             await append(account_id, records)  # type: ignore[arg-type]
 
-        world.journal.append = slow  # type: ignore[method-assign,assignment]
+        world.journal.append = slow  # type: ignore[method-assign]
         sending = asyncio.ensure_future(world.place("BUY 1 MARKET"))
         await idle()
         (shown,) = world.gateway.orders(OF_EMA)

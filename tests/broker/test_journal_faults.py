@@ -36,7 +36,7 @@ def fail_appends(world: World, fault: Fault | None, *, reads: bool = False) -> N
         finally:
             world.journal.writes_fail = kept
 
-    world.journal.intend = untouched  # type: ignore[method-assign,assignment]
+    world.journal.intend = untouched  # type: ignore[method-assign]
     world.journal.writes_fail, world.journal.reads_fail = fault, reads
 
 

@@ -1,7 +1,7 @@
 """One gateway over the paper exchange, a journal in memory and a market that a test writes."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
@@ -88,18 +88,24 @@ async def idle() -> None:
         await asyncio.sleep(0)
 
 
-def crash_at(point: CrashPoint, *, visit: int = 1) -> Callable[[CrashPoint], None]:
-    """Ends the process the ``visit``-th time the way of an order passes ``point``."""
-    left = visit
+class CrashAt:
+    """Ends the process the ``visit``-th time the way of an order passes ``point``.
 
-    def reached(passed: CrashPoint) -> None:
-        nonlocal left
-        if passed is point:
-            left -= 1
-            if left == 0:
-                raise Crash(point)
+    ``happened`` tells of a crash in a background task, which nobody else would hear of. A
+    process that has crashed does nothing more: every later point raises too.
+    """
 
-    return reached
+    def __init__(self, point: CrashPoint, *, visit: int = 1) -> None:
+        self.happened = False
+        self._point = point
+        self._left = visit
+
+    def __call__(self, passed: CrashPoint) -> None:
+        if passed is self._point:
+            self._left -= 1
+        if self._left <= 0:
+            self.happened = True
+            raise Crash(self._point)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

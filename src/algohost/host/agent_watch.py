@@ -11,7 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from algohost.agent.client import AgentClient, AgentUnavailable, ensure_agent
+from algohost.agent.client import (
+    AgentClient,
+    AgentError,
+    AgentRefused,
+    AgentUnavailable,
+    Snapshot,
+)
+from algohost.agent.daemon import ensure_agent
 from algohost.domain.decide import Sighting
 from algohost.domain.ids import RunId
 from algohost.domain.runs import Run
@@ -62,14 +69,12 @@ class AgentWatch:
 
     async def start(self, spec: LaunchSpec) -> None:
         """Launches; the fact is known when this returns. Raises ``AgentUnavailable``."""
-        fact = await self._line().start(spec)
-        self._facts[fact.run_id] = fact
+        self._hear(await self._line().start(spec))
 
     async def stop(self, run_id: RunId, *, grace_seconds: float, by: str) -> None:
         """Begins the stop ladder. Raises ``AgentUnavailable``."""
-        fact = await self._line().stop(run_id, grace_seconds=grace_seconds, by=by)
-        if fact is not None:
-            self._facts[run_id] = fact
+        with contextlib.suppress(AgentRefused):  # it forgot the run: the next look sees that
+            self._hear(await self._line().stop(run_id, grace_seconds=grace_seconds, by=by))
 
     async def forget(self, run_ids: list[str]) -> None:
         """Lets the agent drop runs whose end is on our disk."""
@@ -91,27 +96,32 @@ class AgentWatch:
         """Holds the line for as long as the task runs; starts an agent where none answers."""
         while True:
             try:
-                await ensure_agent(self._state_dir, timeout_seconds=_AGENT_START_SECONDS)
-                await self._listen()
-            except (AgentUnavailable, OSError) as error:
+                client = await ensure_agent(self._state_dir, timeout_seconds=_AGENT_START_SECONDS)
+                try:
+                    await self._listen(client)
+                finally:
+                    self._client = None
+                    await client.close()
+            except (AgentError, OSError) as error:
+                self.losses += 1
                 log.warning("agent_away reason=%s", error)
-            self._client = None
-            self.losses += 1
             await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _listen(self) -> None:
-        client = await AgentClient.connect(self._state_dir)
-        try:
-            events = client.events()
-            self._facts = {fact.run_id: fact for fact in await client.list()}
-            self._client = client
-            self._connected()
-            async for fact in events:
-                self._facts[fact.run_id] = fact
-                self._listener(fact.run_id)
-        finally:
-            self._client = None
-            await client.close()
+    async def _listen(self, client: AgentClient) -> None:
+        async for event in client.events():
+            if isinstance(event, Snapshot):
+                self._facts = {fact.run_id: fact for fact in event.runs}
+                self._client = client
+                log.info("agent_connected runs=%d", len(event.runs))
+                self._connected()
+            else:
+                self._hear(event)
+                self._listener(event.run_id)
+
+    def _hear(self, fact: RunFact) -> None:
+        known = self._facts.get(fact.run_id)
+        if known is None or known.state != "ended":  # an answer may come after the event
+            self._facts[fact.run_id] = fact
 
     def _line(self) -> AgentClient:
         if self._client is None:

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from http.cookies import CookieError
 from secrets import compare_digest, token_urlsafe
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote
@@ -120,7 +119,7 @@ def csrf_of(request: Request) -> str:
 
 def session_secret(connection: HTTPConnection) -> str | None:
     """The session cookie's content, whatever it may be worth."""
-    return _cookie(connection, cookie_name(connection, SESSION_COOKIE))
+    return connection.cookies.get(cookie_name(connection, SESSION_COOKIE))
 
 
 def session_is_alive(connection: HTTPConnection) -> bool:
@@ -274,7 +273,7 @@ class Guard:
 
         Another site can make a browser send the cookie, but neither read it nor set the header.
         """
-        token = _cookie(request, cookie_name(request, ANONYMOUS_COOKIE)) or ""
+        token = request.cookies.get(cookie_name(request, ANONYMOUS_COOKIE), "")
         if len(token) < 32 and request.method in SAFE_METHODS:
             token = token_urlsafe(32)
             request.state.fresh_page_token = token
@@ -312,13 +311,6 @@ def _another_site() -> Forbidden:
 
 def _no_such_strategy() -> NotFound:
     return NotFound("There is no such strategy; it may have been deleted.")
-
-
-def _cookie(connection: HTTPConnection, name: str) -> str | None:
-    try:
-        return connection.cookies.get(name)
-    except CookieError:
-        return None
 
 
 def guarded(routes: Iterable[Route], host: "Host", errors: Errors) -> list[BaseRoute]:

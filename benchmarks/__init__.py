@@ -1,0 +1,1 @@
+"""What algohost costs, measured against plain ``python`` in the same run."""

@@ -1,0 +1,148 @@
+"""A real server on a data directory and ports of its own, used as a browser would use it."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import httpx
+
+PASSWORD = "only for this benchmark"
+WAIT_SECONDS = 120.0
+
+
+class Server:
+    """A running server, logged in to."""
+
+    def __init__(self, data_dir: Path, port: int, key: str) -> None:
+        self.data_dir = data_dir
+        self.port = port
+        self.key = key
+        self.url = f"http://127.0.0.1:{port}"
+        self.http = httpx.Client(base_url=self.url, timeout=60)
+        self._log_in()
+
+    def _log_in(self) -> None:
+        page = self.http.get("/login").text
+        answer = self.http.post(
+            "/login",
+            json={"name": "bench", "password": PASSWORD},
+            headers={"X-CSRFToken": _csrf(page)},
+        )
+        answer.raise_for_status()
+        self.headers = {"X-CSRFToken": str(answer.json()["csrf"])}
+        self.cookies = dict(self.http.cookies)
+
+    def upload(self, name: str, code: str) -> str:
+        """A new strategy's id."""
+        answer = self.http.post(
+            "/python/upload",
+            files={"file": (f"{name}.py", code.encode())},
+            data={"name": name},
+            headers=self.headers,
+        )
+        answer.raise_for_status()
+        return str(answer.json()["strategy_id"])
+
+    def upload_many(self, name: str, code: str, count: int) -> list[str]:
+        """The ids of ``count`` new strategies."""
+        with ThreadPoolExecutor(8) as pool:
+            return list(pool.map(lambda n: self.upload(f"{name} {n}", code), range(count)))
+
+    def start(self, strategy_id: str) -> None:
+        """Presses Start."""
+        self.http.post(f"/python/start/{strategy_id}", headers=self.headers).raise_for_status()
+
+    def start_all(self, ids: list[str]) -> None:
+        """Presses Start on all of them, sixteen at a time."""
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(self.start, ids))
+
+    def stop(self, strategy_id: str) -> None:
+        """Presses Stop."""
+        self.http.post(f"/python/stop/{strategy_id}", headers=self.headers).raise_for_status()
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """Every strategy's row by id."""
+        answer = self.http.get("/python/status").json()
+        return {row["id"]: row for row in answer["strategies"]}
+
+    def wait_for_phase(self, ids: list[str], phase: str) -> None:
+        """Returns when all of them are in ``phase``."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while True:
+            rows = self.rows()
+            others = {rows[i]["phase"] for i in ids} - {phase}
+            if not others:
+                return
+            if "error" in others or time.monotonic() > deadline:
+                said = [rows[i] for i in ids if rows[i]["phase"] != phase][:1]
+                raise SystemExit(f"The strategies did not come to be {phase}: {said}")
+            time.sleep(0.02)
+
+    def logged(self, strategy_id: str, word: str, *, run: int = 1) -> list[str]:
+        """What follows ``word`` on its line in the log of the strategy's ``run``-th run."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while time.monotonic() < deadline:
+            logs = sorted((self.data_dir / "log/strategies").glob(f"{strategy_id}_2*.log"))
+            if len(logs) >= run:
+                found = re.search(rf"{word} (.*)\n", logs[run - 1].read_text(errors="replace"))
+                if found:
+                    return found[1].split()
+            time.sleep(0.002)
+        raise SystemExit(f"{strategy_id} has not written {word} after {WAIT_SECONDS:.0f} s.")
+
+
+@contextmanager
+def running_server() -> Iterator[Server]:
+    """A server that is gone, with its agent and runs, at the end."""
+    with TemporaryDirectory(prefix="algohost-bench-", ignore_cleanup_errors=True) as folder:
+        data_dir = Path(folder) / "data"
+        port, feed_port = _free_ports(2)
+        _algohost(
+            "user", "add", "bench", "--admin", "--password-stdin", at=data_dir, given=PASSWORD
+        )
+        key = str(_algohost("key", "new", "--user", "bench", at=data_dir)["key"])
+        _algohost("up", "--port", str(port), "--feed-port", str(feed_port), at=data_dir)
+        try:
+            yield Server(data_dir, port, key)
+        finally:
+            _algohost("down", "--all", at=data_dir)
+
+
+def _algohost(*words: str, at: Path, given: str = "") -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "algohost.cli", *words, "--data-dir", str(at), "--json"],
+        input=given,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise SystemExit(f"algohost {' '.join(words)} failed: {done.stderr}")
+    answer = json.loads(done.stdout)
+    assert isinstance(answer, dict)
+    return answer
+
+
+def _free_ports(count: int) -> list[int]:
+    taken = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in taken]
+    for one in taken:
+        one.close()
+    return ports
+
+
+def _csrf(page: str) -> str:
+    found = re.search(r'<meta name="csrf" content="([^"]+)"', page)
+    if found is None:
+        raise SystemExit("The login page carries no token.")
+    return found[1]

@@ -1,0 +1,22 @@
+/** The entry of every page: what all of them need, and the islands that this one has. */
+import { listenForActs, prepareDeletion } from "./actions";
+import "./clock";
+import { listenForCommands } from "./commands";
+import { listenForCloses } from "./dialogs";
+import { showToastOfEarlierPage } from "./toast";
+
+listenForCommands();
+listenForCloses();
+listenForActs();
+prepareDeletion();
+showToastOfEarlierPage();
+
+const ISLANDS: Record<string, () => Promise<unknown>> = {
+  "api-form": () => import("./forms"),
+  "strategy-table": () => import("./strategy-table"),
+  "strategy-page": () => import("./strategy-page"),
+  "upload-form": () => import("./upload-form"),
+};
+for (const [tag, load] of Object.entries(ISLANDS)) {
+  if (document.querySelector(tag)) void load();
+}

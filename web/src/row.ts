@@ -1,0 +1,107 @@
+/** A strategy's row as the server sends it, and how it is painted wherever it stands on a page. */
+import { all, setText } from "./dom";
+import { count, direction, duration, inr, moment } from "./format";
+
+export type Phase = "pending" | "waiting" | "starting" | "running" | "stopping" | "stopped" | "backing_off" | "error";
+export type Group = "running" | "waiting" | "error" | "stopped";
+export type Problem = { line: number; column: number; message: string };
+
+export type Row = {
+  id: string; name: string; file_name: string; exchange: string; mode: string; phase: Phase;
+  sentence: string; since: string | null; run_id: string | null; pid: number | null;
+  outcome: string | null; pnl: string | null; problem: Problem | null; order_count: number | null;
+};
+/** What a message carries: a whole row, or the id and what changed. */
+export type RowChange = Partial<Row> & { id: string };
+
+const GROUPS: Record<Phase, Group> = {
+  starting: "running", running: "running", stopping: "running",
+  pending: "waiting", waiting: "waiting", backing_off: "waiting", error: "error", stopped: "stopped",
+};
+const LIVE: readonly Phase[] = ["starting", "running", "stopping"];
+
+export const groupOf = (phase: Phase): Group => GROUPS[phase];
+export const isLive = (phase: Phase): boolean => LIVE.includes(phase);
+export const phaseWord = (phase: Phase): string =>
+  phase.charAt(0).toUpperCase() + phase.slice(1).replace("_", " ");
+export const sinceWord = (phase: Phase): string =>
+  phase === "running" ? "Up for" : isLive(phase) || groupOf(phase) === "waiting" ? "Since" : "Ended";
+
+type Cells = Map<string, HTMLElement[]>;
+const cellsOf = new WeakMap<HTMLElement, Cells>();
+
+function cells(root: HTMLElement): Cells {
+  let known = cellsOf.get(root);
+  if (!known) {
+    known = new Map();
+    for (const cell of all("[data-f]", root)) {
+      const name = cell.dataset.f ?? "";
+      known.set(name, [...(known.get(name) ?? []), cell]);
+    }
+    cellsOf.set(root, known);
+  }
+  return known;
+}
+
+/** Writes what `change` carries into the cells of `root`; untouched cells stay as they are. */
+export function paintRow(root: HTMLElement, change: RowChange): void {
+  const known = cells(root);
+  const each = (name: string, paint: (cell: HTMLElement) => void) => known.get(name)?.forEach(paint);
+  const text = (name: string, value: string) => each(name, (cell) => setText(cell, value));
+  if (change.phase) paintPhase(root, change.phase, each, text);
+  if (change.name !== undefined) text("name", change.name);
+  if (change.file_name !== undefined) text("file_name", change.file_name);
+  if (change.exchange !== undefined) text("exchange", change.exchange);
+  if (change.sentence !== undefined) {
+    text("note", change.sentence);
+    text("sentence", change.sentence);
+  }
+  if (change.problem !== undefined) {
+    root.dataset.problem = change.problem ? "yes" : "";
+    each("draft", (cell) => { cell.hidden = change.problem === null; });
+  }
+  if (change.order_count !== undefined) text("order_count", change.order_count ? count(change.order_count) : "–");
+  if (change.pid !== undefined) text("pid", change.pid === null ? "–" : String(change.pid));
+  if (change.run_id !== undefined) text("run_id", change.run_id ?? "–");
+  if (change.pnl !== undefined) each("pnl", (cell) => paintMoney(cell, change.pnl ?? null));
+  if (change.since !== undefined) {
+    each("since", (cell) => { cell.setAttribute("datetime", change.since ?? ""); paintSince(cell, root); });
+  }
+}
+
+function paintPhase(
+  root: HTMLElement, phase: Phase,
+  each: (name: string, paint: (cell: HTMLElement) => void) => void, text: (name: string, value: string) => void,
+): void {
+  root.dataset.phase = phase;
+  each("phase", (cell) => { cell.dataset.phase = phase; });
+  text("phase", phaseWord(phase));
+  text("phase-word", phaseWord(phase));
+  each("since", (cell) => paintSince(cell, root));
+}
+
+export function paintMoney(cell: HTMLElement, amount: string | null): void {
+  setText(cell, inr(amount, 2, "always"));
+  const way = direction(amount);
+  if (cell.dataset.dir !== way) cell.dataset.dir = way;
+}
+
+function paintSince(cell: HTMLElement, root: HTMLElement): void {
+  const since = cell.getAttribute("datetime");
+  if (!since) return setText(cell, "–");
+  const at = new Date(since);
+  const isRunning = root.dataset.phase === "running";
+  setText(cell, isRunning ? duration((Date.now() - at.getTime()) / 1000) : moment(at));
+}
+
+/** Uptimes go on counting between messages. */
+export function tickUptimes(): void {
+  for (const root of all("[data-strategy]")) {
+    if (root.dataset.phase === "running") cells(root).get("since")?.forEach((cell) => paintSince(cell, root));
+  }
+}
+
+/** Paints times that the server wrote in its own short form, once. */
+export function paintTimes(root: HTMLElement): void {
+  cells(root).get("since")?.forEach((cell) => paintSince(cell, root));
+}
