@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -32,6 +33,7 @@ from algohost.store import strategies as stored_strategies
 from algohost.store.database import Database, open_database
 from algohost.store.orders import StoredOrderJournal
 from algohost.web.services import Host
+from algohost.web.serving import EmbeddedServer
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +80,8 @@ async def open_host(settings: Settings, *, clock: Clock | None = None) -> AsyncI
         registry = Registry(
             database.read(stored_strategies.everything), database.read(stored_runs.latest_of_each)
         )
-        agent = AgentWatch(folders.agent)
+        launching = _launching(settings, folders)
+        agent = AgentWatch(folders.agent, launcher=launching.launcher)
         tokens = RunTokenIndex(identity)
         _restore_tokens(database, registry, tokens)
         reconciler = Reconciler(
@@ -86,7 +89,7 @@ async def open_host(settings: Settings, *, clock: Clock | None = None) -> AsyncI
             database=database,
             registry=registry,
             agent=agent,
-            launching=_launching(settings, folders),
+            launching=launching,
             token_index=tokens,
             grace_seconds=settings.stop_grace_seconds,
         )
@@ -126,7 +129,7 @@ async def _serve(settings: Settings) -> int:
     from algohost.web.feed import FeedServer
 
     async with open_host(settings) as host:
-        web = uvicorn.Server(
+        web = EmbeddedServer(
             uvicorn.Config(
                 create_app(host),
                 host=settings.host,
@@ -134,13 +137,15 @@ async def _serve(settings: Settings) -> int:
                 log_level="warning",
                 access_log=False,
                 log_config=None,
-                lifespan="off",
+                lifespan="on",
+                proxy_headers=False,  # a client's word about its address counts for nothing
                 server_header=False,
                 timeout_graceful_shutdown=2,
             )
         )
         feed = FeedServer(host)
         control = ControlServer(host, settings.data_dir, end=lambda: _end(web))
+        _end_on_signals(web)
         await feed.start()
         await control.start()
         log.info("server_up web=%s feed=%s", settings.web_url, settings.feed_url)
@@ -155,6 +160,13 @@ async def _serve(settings: Settings) -> int:
 
 def _end(web: uvicorn.Server) -> None:
     web.should_exit = True
+
+
+def _end_on_signals(web: uvicorn.Server) -> None:
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(NotImplementedError):  # Windows: the default ends us as well
+            loop.add_signal_handler(sign, _end, web)
 
 
 @contextlib.asynccontextmanager

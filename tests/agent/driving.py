@@ -100,7 +100,9 @@ class Driver:
             fact = self.facts()[run_id]
             return fact if fact.state == "ended" else None
 
-        return until(look, seconds=seconds)
+        fact = until(look, seconds=seconds)
+        assert fact is not None
+        return fact
 
     def says(self, run_id: str, text: str) -> None:
         """Waits until a run has written ``text``."""

@@ -45,11 +45,8 @@ def test_the_child_has_its_own_session_three_descriptors_and_just_its_environmen
     driver.says(run_id, "}")
     seen = json.loads(driver.log(run_id))
     assert seen["fds"] == [0, 1, 2]
-    assert seen["targets"] == [
-        "/dev/null",
-        str(driver.log_path(run_id)),
-        str(driver.log_path(run_id)),
-    ]
+    log = str(driver.log_path(run_id))
+    assert seen["targets"] == ["/dev/null", log, log]
     assert seen["environ"] == env
     assert (seen["session"], seen["nnp"], seen["umask"]) == (True, "1", "0077")
     assert seen["mark"][0] == seen["mark"][1] == seen["mark_of_child"] > 0
@@ -102,6 +99,7 @@ def failing(driver: Driver, what: str) -> tuple[LaunchSpec, str]:
     number = len(driver.facts())
     good = driver.spec(f"failing{number}", "print('never')")
     parts = {**good.to_json(), "args": (), "accelerate": ()}
+    enter, long_name = "Could not enter the working folder {}.", f"{folder}/{'x' * 300}"
     unreadable = folder / "plain.txt"
     unreadable.write_text("x")
     changes: dict[str, tuple[dict[str, object], str]] = {
@@ -115,7 +113,7 @@ def failing(driver: Driver, what: str) -> tuple[LaunchSpec, str]:
         ),
         "missing folder": (
             {"cwd": f"{folder}/none"},
-            f"Could not enter the working folder {folder}/none: No such file or directory (ENOENT).",
+            enter.format(f"{folder}/none: No such file or directory (ENOENT)"),
         ),
         "folder is a file": (
             {"cwd": str(unreadable)},
@@ -138,15 +136,14 @@ def failing(driver: Driver, what: str) -> tuple[LaunchSpec, str]:
             "Could not pass the environment: Argument list too long (E2BIG).",
         ),
         "name too long": (
-            {"cwd": f"{folder}/{'x' * 300}"},
-            f"Could not enter the working folder {folder}/{'x' * 300}: File name too long"
-            " (ENAMETOOLONG).",
+            {"cwd": long_name},
+            enter.format(f"{long_name}: File name too long (ENAMETOOLONG)"),
         ),
     }
     if not (folder / "loop").is_symlink():
         (folder / "loop").symlink_to(folder / "loop")
     changed, sentence = changes[what]
-    return LaunchSpec(**{**parts, **changed}), sentence  # type: ignore[arg-type]
+    return LaunchSpec(**{**parts, **changed}), sentence
 
 
 FAILURES = [

@@ -1,6 +1,7 @@
 """R16: the stop ladder, for every way in which a strategy can resist it."""
 
 import asyncio
+import itertools
 import os
 import signal
 import time
@@ -102,7 +103,7 @@ STOPPED_BY_SIGNAL = (
 
 def helpers(driver: Driver, run_id: str) -> list[int]:
     words = driver.log(run_id).split()
-    return [int(pid) for word, pid in zip(words, words[1:], strict=False) if word == "helper"]
+    return [int(pid) for word, pid in itertools.pairwise(words) if word == "helper"]
 
 
 def end_of(fact: RunFact) -> ExitFact:

@@ -10,13 +10,24 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from algohost.domain.instruments import Exchange, InstrumentKey
+from algohost.domain.quotes import Interval
 from tests.api import client_script
-from tests.api.served import ACCOUNT_KEY, OTHER_ACCOUNT_KEY, RUN_TOKEN, Served, running
+from tests.api.served import (
+    ACCOUNT_KEY,
+    MONDAY_0930,
+    OTHER_ACCOUNT_KEY,
+    RUN_TOKEN,
+    Served,
+    running,
+)
 
 OTHER_PYTHON = os.environ.get("ALGOHOST_CLIENT2_PYTHON")
 SAID = {"status": "success", "mode": "analyze"}
@@ -385,10 +396,10 @@ def test_shares_bought_yesterday_are_holdings(server: Served) -> None:
 
 
 def test_history_of_thousands_of_rows_is_whole_and_in_order(server: Served) -> None:
-    """Long answers are written on a thread; they are the same as short ones."""
+    """Long answers are made in parts; they are the same as short ones."""
     fields = {"symbol": "TCS", "exchange": "NSE", "interval": "1m", "end_date": "2025-06-02"}
-    rows = server.post("history", **fields, start_date="2025-05-26").json()["data"]
-    assert len(rows) == 7 * 1440 + 571
+    rows = server.post("history", **fields, start_date="2025-05-20").json()["data"]
+    assert len(rows) == 13 * 1440 + 571
     stamps = [row["timestamp"] for row in rows]
     assert stamps == list(range(stamps[0], stamps[0] + 60 * len(rows), 60))
     assert kinds(rows[0]) == {
@@ -398,3 +409,44 @@ def test_history_of_thousands_of_rows_is_whole_and_in_order(server: Served) -> N
     assert all(row["low"] <= min(row["open"], row["close"]) for row in rows)
     short = server.post("history", **fields, start_date="2025-06-02").json()["data"]
     assert short == rows[-len(short) :]
+
+
+@pytest.mark.parametrize("interval", list(Interval))
+def test_history_is_what_the_market_says_for_every_interval(
+    shared_server: Served, interval: Interval
+) -> None:
+    """However the span is cut into parts, no bar is lost, doubled or changed."""
+    key = InstrumentKey(exchange=Exchange.NSE, symbol="INFY")
+    first = {"s": "2025-06-01", "m": "2025-05-12", "h": "2025-04-01"}.get(
+        interval.value[-1], "2022-12-15"
+    )
+    answered = shared_server.post(
+        "history",
+        symbol="INFY",
+        exchange="NSE",
+        interval=interval.value,
+        start_date=first,
+        end_date="2030-01-01",
+    ).json()["data"]
+    start = datetime.fromisoformat(f"{first}T00:00:00+05:30")
+    end = MONDAY_0930 + timedelta(days=1)
+    bars = shared_server.do(lambda: shared_server.host.market.history(key, interval, start, end))
+    shift = 0 if interval.length else 19_800
+    expected = [
+        (int(b.start.timestamp()) + shift, b.open, b.high, b.low, b.close, b.volume) for b in bars
+    ]
+    names = ("open", "high", "low", "close")
+    found = [(r["timestamp"], *(Decimal(str(r[n])) for n in names), r["volume"]) for r in answered]
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [("2025-06-03", "2025-06-04"), ("1990-01-01", "1990-01-09")]
+)
+def test_a_span_without_bars_is_an_empty_success(
+    shared_server: Served, start: str, end: str
+) -> None:
+    answer = shared_server.post(
+        "history", symbol="INFY", exchange="NSE", interval="1m", start_date=start, end_date=end
+    ).json()
+    assert answer == {**SAID, "data": []}

@@ -109,7 +109,7 @@ FIELDS: list[tuple[str, dict[str, Any], str]] = [
     (
         "history",
         {**RELIANCE, "interval": "1m", "start_date": "2015-01-01", "end_date": "2025-06-01"},
-        "too long",
+        "more than 200,000 bars of 1m; ask for a shorter span or a longer interval.",
     ),
     (
         "history",

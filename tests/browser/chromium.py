@@ -16,7 +16,14 @@ NODE = NODE_HOME / ("node.exe" if os.name == "nt" else "bin/node")
 os.environ.setdefault("PLAYWRIGHT_NODEJS_PATH", str(NODE))
 
 VARIABLE = "ALGOHOST_CHROMIUM"
-ON_PATH = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
+ON_PATH = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+    "msedge",
+)
 PACKAGE = "@sparticuz/chromium@147.0.0"
 REMEDIES = f"""No Chromium was found, and none could be fetched. Do one of these:
   python -m playwright install chromium-headless-shell     any system

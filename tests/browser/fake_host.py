@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from algohost.broker.gateway import DayPnl, PositionView, Scope
 from algohost.domain.errors import Conflict, Invalid, NotFound
-from algohost.domain.ids import OrderId, RunId, StrategyId, strategy_id
+from algohost.domain.ids import OrderId, RunId, StrategyId, UserId, strategy_id
 from algohost.domain.instruments import Exchange, InstrumentKey
 from algohost.domain.orders import (
     Action,
@@ -366,13 +366,15 @@ class Stage:
         self.watcher.close()
 
 
-async def open_stage(folder: Path, *, port: int) -> Stage:
-    """A host with one administrator and no strategy."""
+async def open_stage(folder: Path, *, port: int, has_user: bool = True) -> Stage:
+    """A host with one administrator, unless that is to come, and no strategy."""
     logs_folder = folder / "logs"
     logs_folder.mkdir()
     clock, watcher = WallClock(), FileWatcher()
     identity = Identity(open_database(folder / "algohost.db"), clock)
-    user = await identity.complete_setup(identity.setup_token() or "", NAME, PASSWORD)
+    nobody = User(id=UserId("0"), name="nobody", is_admin=False, created_at=clock.now())
+    token = identity.setup_token() or ""
+    user = await identity.complete_setup(token, NAME, PASSWORD) if has_user else nobody
     strategies, gateway = FakeStrategies(logs_folder), FakeGateway()
     played = cast("Any", strategies), cast("Any", gateway), cast("Any", FakeMarket())
     host = Host(

@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from algohost.domain.orders import Order, OrderStatus
+from algohost.domain.errors import Invalid
+from algohost.domain.orders import Order, OrderChanges, OrderStatus
 from algohost.domain.quotes import Quote
 from algohost.exchange.events import Cancelled, Filled, Triggered
 from algohost.exchange.fills import AT_TOUCH, Fill
@@ -225,6 +226,19 @@ def test_a_stop_that_closes_a_position_trades_through_any_gap() -> None:
     desk.show(quote(last="150"))
     assert desk.order(stop.id).status is OrderStatus.COMPLETE
     assert desk.state.cash == Decimal(-3000)
+
+
+def test_changing_a_triggered_stop_asks_for_money_at_the_price_of_now() -> None:
+    """Found by the state machine: margin was asked at the trigger, and the fill was at the ask."""
+    desk = Desk(cash="1000", fills=Thirds())
+    desk.show(quote(last="100"))
+    order = desk.place("BUY 9 SL-M @100.05 CNC")
+    desk.show(quote(last="110"))
+    assert desk.order(order.id).filled_quantity == 3
+    desk.quotes[INFY] = quote(last="150")
+    with pytest.raises(Invalid, match="Insufficient funds"):
+        desk.modify(order.id, OrderChanges(quantity=8))
+    assert desk.state.hold <= desk.state.cash
 
 
 class Thirds:

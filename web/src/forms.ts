@@ -14,6 +14,11 @@ export function showErrors(form: HTMLElement, errors: Record<string, string>): v
   if (first) form.querySelector<HTMLElement>(`[name="${first}"]:not([type=hidden])`)?.focus();
 }
 
+/** Lets a form be sent, now that this script and not the browser will send it. */
+export function enable(form: HTMLElement): void {
+  for (const button of all<HTMLButtonElement>("[data-ready]", form)) button.disabled = false;
+}
+
 const FIELDS: Record<string, string> = {
   BAD_NAME: "name", BAD_PASSWORD: "password", NO_FILE: "file", NOT_PYTHON: "file", FILE_TOO_LARGE: "file",
   TOO_LARGE: "file", EMPTY_FILE: "file", WRONG_ENCODING: "file",
@@ -33,6 +38,7 @@ class ApiForm extends HTMLElement {
       event.preventDefault();
       void this.#send(form);
     };
+    enable(this);
   }
 
   async #send(form: HTMLFormElement): Promise<void> {

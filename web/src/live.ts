@@ -54,9 +54,14 @@ class Live {
     if (document.hidden || isUp || this.#listeners.size === 0) return;
     const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`);
     this.#socket = socket;
-    socket.onopen = () => this.#opened();
+    let wasOpen = false;
+    socket.onopen = () => { wasOpen = true; this.#opened(); };
     socket.onmessage = (event: MessageEvent<string>) => this.#heard(event.data);
-    socket.onclose = (event) => socket === this.#socket && this.#closed(event.code);
+    socket.onclose = (event) => {
+      if (socket !== this.#socket) return;
+      if (!wasOpen) void this.#reloadIfLoggedOut();
+      this.#closed(event.code);
+    };
   }
 
   #opened(): void {
@@ -71,6 +76,12 @@ class Live {
     const { topic, data, error } = JSON.parse(text) as { topic: string; data: never; error?: object };
     if (error) return; // the topic is over: its strategy was deleted, which its page hears by itself
     this.#listeners.get(topic)?.forEach((listener) => listener(data));
+  }
+
+  /** A browser does not say why a handshake was refused; a plain request does. */
+  async #reloadIfLoggedOut(): Promise<void> {
+    const answer = await fetch("/python/status", { headers: { accept: "application/json" } }).catch(() => null);
+    if (answer?.status === 401) location.reload();
   }
 
   #closed(code: number): void {

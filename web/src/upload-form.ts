@@ -1,7 +1,7 @@
 /** Uploading a script: checked here for what can be seen here, and by the server for the rest. */
 import { ApiError, upload } from "./api";
 import { find } from "./dom";
-import { errorsOf, showErrors } from "./forms";
+import { enable, errorsOf, showErrors } from "./forms";
 import type { Row } from "./row";
 import { toastAfterNavigation } from "./toast";
 
@@ -31,10 +31,15 @@ class UploadForm extends HTMLElement {
       drop.classList.remove("over");
       this.#take(event.dataTransfer?.files[0] ?? null);
     });
+    find("[data-example]", this).onclick = () => {
+      const text = find<HTMLTextAreaElement>("[data-example-source]", this).value;
+      this.#take(new File([text], "example.py", { type: "text/x-python" }));
+    };
     form.onsubmit = (event) => {
       event.preventDefault();
       void this.#send(form);
     };
+    enable(this);
   }
 
   #take(file: File | null): void {
@@ -63,7 +68,7 @@ class UploadForm extends HTMLElement {
     if (!name) errors.name = "Give it a name.";
     showErrors(form, errors);
     if (Object.keys(errors).length || !this.#file) return;
-    const button = find("button", form);
+    const button = find("button.btn-primary", form);
     const bar = find<HTMLProgressElement>("progress", form);
     button.setAttribute("aria-busy", "true");
     bar.hidden = false;

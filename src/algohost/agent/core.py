@@ -1,6 +1,5 @@
 """The agent put together, and how it takes up what an earlier one has left."""
 
-import contextlib
 import logging
 import os
 import signal
@@ -178,8 +177,7 @@ class Agent:
             self._ladder.main_has_ended(run)
         else:
             run.is_ready = True
-            with contextlib.suppress(OSError):
-                run.handle = self._processes.open(run.pid, run.start_ticks or 0)
+            run.handle = self._processes.open(run.pid, run.start_ticks or 0)
             self._watcher.watch(run)
             self._ladder.resume(run)
 

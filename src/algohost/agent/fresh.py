@@ -35,28 +35,29 @@ class FreshLauncher:
         The child gets its request only after the ``started`` fact is written, and ends by
         itself where it gets none. Raises ``LaunchError``.
         """
-        request_read, request_write = os.pipe()
-        status_read, status_write = os.pipe()
+        pipes: list[int] = []
         try:
-            pid = self._spawn(spec, request_read, status_write)
+            pipes += os.pipe()
+            pipes += os.pipe()
+            pid = self._spawn(spec, request=pipes[0], status=pipes[3])
             ticks = self._processes.start_ticks(pid)
             fact = {"fact": "started", "pid": pid, "ticks": ticks, "at": time.time()}
             self._require({**fact, "run": run.run_id, "zygote": None})
         except OSError as error:
-            os.close(request_write)
-            os.close(status_read)
+            for descriptor in pipes:
+                os.close(descriptor)
             interpreter = spec.interpreter or "the agent's Python"
             raise LaunchError(f"Could not start {interpreter}: {errno_words(error)}.") from error
-        finally:
-            os.close(request_read)
-            os.close(status_write)
+        request_read, request_write, status_read, status_write = pipes
+        os.close(request_read)
+        os.close(status_write)
         run.apply(fact)
         run.status = status_read
         run.handle = None if ticks is None else self._processes.open(pid, ticks)
         os.set_blocking(request_write, False)
         self._send(request_write, request)
 
-    def _spawn(self, spec: LaunchSpec, request: int, status: int) -> int:
+    def _spawn(self, spec: LaunchSpec, *, request: int, status: int) -> int:
         process = subprocess.Popen(  # noqa: S603 - the interpreter that a spec names
             bootstrap.command(spec.interpreter, "algohost.runner.launch"),
             stdin=request,

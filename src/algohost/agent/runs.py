@@ -108,6 +108,11 @@ class Run:
             return "stopping"
         return "running" if self.is_ready else "starting"
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether a start can be answered: the script is about to run, or never will."""
+        return self.is_ready or self.has_ended
+
     def fact(self) -> RunFact:
         """What others are told."""
         return RunFact(

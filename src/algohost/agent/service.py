@@ -25,6 +25,7 @@ from algohost.runner.messages import LaunchSpec, MessageError
 
 log = logging.getLogger(__name__)
 
+_ACCEPT_PAUSE_SECONDS: Final = 0.2
 _MOST_UNSENT_BYTES: Final = 8 << 20
 _RUNS_A_FRAME: Final = 500
 _LONGEST_GRACE_SECONDS: Final = 3600.0
@@ -92,13 +93,20 @@ class Service:
             "shutdown": self._shutdown,
         }
         table.listen(self._changed)
-        loop.watch(listener.door.fileno(), selectors.EVENT_READ, self._accept)
+        self._listen()
+
+    def _listen(self) -> None:
+        self._loop.watch(self._listener.door.fileno(), selectors.EVENT_READ, self._accept)
 
     def _accept(self, _events: int) -> None:
         try:
             peer, _ = self._listener.door.accept()
         except OSError as error:
             log.warning("accept_failed errno=%s", error.errno)
+            self._loop.forget(self._listener.door.fileno())
+            self._loop.later(
+                _ACCEPT_PAUSE_SECONDS, self._listen
+            )  # no descriptors left, most likely
             return
         if not self._listener.admits(peer):
             peer.close()
@@ -164,10 +172,10 @@ class Service:
 
     def _start(self, connection: Connection, message: dict[str, Any]) -> None:
         run = self._owner.start(LaunchSpec.from_json(message.get("spec")))
-        if run.state == "starting":
-            self._waiting[run.run_id].append((connection, message.get("id")))
-        else:
+        if run.is_settled:
             self._answer(connection, message, run=run.fact().to_json())
+        else:
+            self._waiting[run.run_id].append((connection, message.get("id")))
 
     def _stop(self, connection: Connection, message: dict[str, Any]) -> None:
         number = _SIGNALS.get(str(message.get("signal", "SIGTERM")))
@@ -220,7 +228,7 @@ class Service:
         self._owner.shut_down(lambda: self._answer(connection, message), is_with_runs=is_with_runs)
 
     def _changed(self, run: Run) -> None:
-        if run.state != "starting":
+        if run.is_settled:
             for connection, number in self._waiting.pop(run.run_id, []):
                 self._answer(connection, {"id": number}, run=run.fact().to_json())
         listeners = [one for one in self._connections if one.is_subscribed]

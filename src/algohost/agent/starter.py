@@ -173,11 +173,14 @@ class Starter:
         elif told == "exited":
             self.on_reaped(run, message)
         else:
-            handle = None
+            pid, ticks = int(message["pid"]), int(message["ticks"] or 0)
             if len(descriptors) == 2:
-                pid, ticks = int(message["pid"]), int(message["ticks"] or 0)
                 handle = self._processes.take(pid, ticks, descriptors[0])
-            self._begin(run, message, handle, descriptors[-1])
+                self._begin(run, message, handle, descriptors[1])
+                return
+            for descriptor in descriptors:  # this process had no room for both
+                os.close(descriptor)
+            self._begin(run, message, self._processes.open(pid, ticks), None)
 
     def _begin(self, run: Run, fact: dict[str, Any], handle: Any, status: int | None) -> None:
         run.apply(fact)

@@ -40,24 +40,28 @@ class Link:
 
     def send(self, message: dict[str, Any]) -> bool:
         """Sends a message without waiting; whether it went."""
-        try:
-            self.socket.send(json.dumps(message).encode("ascii"))
-        except OSError:
-            return False
-        return True
+        return self._send([json.dumps(message).encode("ascii")], [])
 
     def send_request(self, message: dict[str, Any], request: bytes) -> bool:
-        """Sends a launch; its secret part goes in a memory file that the zygote does not read."""
+        """Sends a launch without waiting; whether it went.
+
+        Its secret part goes in a memory file that the zygote does not read. Raises ``OSError``
+        where there can be no such file.
+        """
         descriptor = os.memfd_create("request", os.MFD_CLOEXEC)
         try:
             view = memoryview(request)
             while view:
                 view = view[os.write(descriptor, view) :]
-            socket.send_fds(self.socket, [json.dumps(message).encode("ascii")], [descriptor])
-        except OSError:  # full, or dead: then its end is read as well
-            return False
+            return self._send([json.dumps(message).encode("ascii")], [descriptor])
         finally:
             os.close(descriptor)
+
+    def _send(self, data: list[bytes], descriptors: list[int]) -> bool:
+        try:
+            socket.send_fds(self.socket, data, descriptors)
+        except OSError:  # full, or dead: then its end is read as well
+            return False
         return True
 
     def receive(self) -> Iterator[tuple[dict[str, Any], list[int]]]:

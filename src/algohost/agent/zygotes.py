@@ -166,7 +166,11 @@ class Zygotes:
             "journal.jsonl",
             str(self._patience_seconds),
         )
-        read, write = os.pipe()
+        try:
+            read, write = os.pipe()
+        except OSError as error:
+            self._give_up(key, f"Could not start a zygote: {errno_words(error)}.")
+            return None
         try:
             process = subprocess.Popen(  # noqa: S603 - the interpreter that a spec names
                 command,
@@ -255,11 +259,21 @@ class Zygotes:
             return
         while zygote.waiting:
             run, request = zygote.waiting[0]
-            if not zygote.link.send_request({"do": "launch", "run": run.run_id}, request):
+            try:
+                is_sent = zygote.link.send_request({"do": "launch", "run": run.run_id}, request)
+            except OSError as error:
+                zygote.waiting.popleft()
+                self._refuse(run, f"Could not pass the request on: {errno_words(error)}.")
+                continue
+            if not is_sent:
                 break
             zygote.waiting.popleft()
             zygote.in_flight[run.run_id] = (run, request)
         self._watch(zygote)
+
+    def _refuse(self, run: Run, why: str) -> None:
+        message = {"told": "refused", "run": run.run_id, "message": why}
+        self._loop.soon(lambda: self.on_told(message, []))
 
     def _settle(self, zygote: Zygote, why: str | None) -> None:
         for settled in zygote.on_settled:

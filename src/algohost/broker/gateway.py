@@ -174,8 +174,8 @@ class Gateway:
         today = day_of(self._market.now())
         keys = [
             PositionKey(p.traded.book, p.traded.key, p.traded.product)
-            for p in account.broker.positions(today)
-            if p.traded.quantity and p.traded.book in scope
+            for p in account.broker.positions(today, scope)
+            if p.traded.quantity
         ]
         placed: list[Order] = []
         for key in keys:
@@ -221,8 +221,8 @@ class Gateway:
         account = self._opened(scope.account_id)
         return [
             self._view(day.traded)
-            for day in account.broker.positions(day_of(self._market.now()))
-            if day.is_shown and day.traded.book in scope
+            for day in account.broker.positions(day_of(self._market.now()), scope)
+            if day.is_shown
         ]
 
     def holdings(self, scope: Scope) -> Sequence[PositionView]:
@@ -230,8 +230,8 @@ class Gateway:
         account = self._opened(scope.account_id)
         return [
             self._view(day.settled)
-            for day in account.broker.positions(day_of(self._market.now()))
-            if day.settled.quantity and day.settled.book in scope
+            for day in account.broker.positions(day_of(self._market.now()), scope)
+            if day.settled.quantity
         ]
 
     def funds(self, account_id: AccountId) -> Funds:
@@ -242,10 +242,9 @@ class Gateway:
         """What a strategy gained today, over the accounts that are open here."""
         today = day_of(self._market.now())
         realised = unrealised = ZERO
-        for account in self._accounts.values():
-            for day in account.broker.positions(today):
-                if day.traded.book.strategy_id != strategy_id:
-                    continue
+        for account_id, account in self._accounts.items():
+            scope = Scope(account_id=account_id, strategy_id=strategy_id)
+            for day in account.broker.positions(today, scope):
                 realised += day.traded.realised
                 unrealised += self._day_change([day.traded, day.settled], day.opening)
         return DayPnl(realised=realised, unrealised=unrealised)

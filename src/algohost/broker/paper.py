@@ -11,7 +11,7 @@ unknown, and nothing else is decided until the journal has answered.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Container, Coroutine, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final, TypeVar
@@ -21,7 +21,7 @@ from algohost.broker.ports import OrdersListener, OutcomeUnknown
 from algohost.domain.errors import NotFound, Unavailable
 from algohost.domain.ids import AccountId, OrderId
 from algohost.domain.instruments import InstrumentKey
-from algohost.domain.orders import Funds, Order, OrderChanges, Trade
+from algohost.domain.orders import Book, Funds, Order, OrderChanges, Trade
 from algohost.domain.ports import JournalRecord, Market, OrderJournal
 from algohost.domain.quotes import Quote
 from algohost.exchange import day as days
@@ -157,9 +157,9 @@ class PaperBroker:
         """As ``Broker.trades``."""
         return days.trades_of_day(self._state, day)
 
-    def positions(self, day: date) -> Sequence[days.DayPosition]:
+    def positions(self, day: date, books: Container[Book]) -> Sequence[days.DayPosition]:
         """As ``Broker.positions``."""
-        return list(days.positions_of_day(self._state, day))
+        return list(days.positions_of_day(self._state, day, books))
 
     def position(self, key: PositionKey, day: date) -> days.DayPosition:
         """As ``Broker.position``."""

@@ -1,12 +1,12 @@
 """What the gateway asks of a broker: the paper one, and live ones later."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from datetime import date
 from typing import Final, Protocol
 
 from algohost.domain.errors import Unavailable
 from algohost.domain.ids import AccountId, OrderId
-from algohost.domain.orders import Funds, Order, OrderChanges, Trade
+from algohost.domain.orders import Book, Funds, Order, OrderChanges, Trade
 from algohost.exchange.account import PositionKey
 from algohost.exchange.day import DayPosition
 
@@ -65,8 +65,8 @@ class Broker(Protocol):
     def trades(self, day: date) -> Sequence[Trade]:
         """Trades of a day in IST, oldest first."""
 
-    def positions(self, day: date) -> Sequence[DayPosition]:
-        """Every position ever held, as it stands on ``day``, which is today."""
+    def positions(self, day: date, books: Container[Book]) -> Sequence[DayPosition]:
+        """Every position ever held in ``books``, as it stands on ``day``, which is today."""
 
     def position(self, key: PositionKey, day: date) -> DayPosition:
         """One position as it stands on ``day``, which is today; flat if there never was one."""

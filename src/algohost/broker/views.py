@@ -1,6 +1,6 @@
 """What the gateway's reads return, beyond orders, trades and funds."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -11,15 +11,19 @@ from algohost.exchange.day import summed
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scope:
+class Scope(Container[Book]):
     """Whose orders and positions are meant: one strategy's book, or the whole account."""
 
     account_id: AccountId
     strategy_id: StrategyId | None = None
     """``None`` is the whole account, the unattributed book included."""
 
-    def __contains__(self, book: Book) -> bool:
-        return book.account_id == self.account_id and self.strategy_id in {None, book.strategy_id}
+    def __contains__(self, book: object) -> bool:
+        return (
+            isinstance(book, Book)
+            and book.account_id == self.account_id
+            and (self.strategy_id is None or self.strategy_id == book.strategy_id)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,6 @@ port with a random token in a file that only the owner can read.
 """
 
 import asyncio
-import contextlib
 import json
 import logging
 import os
@@ -14,7 +13,7 @@ import secrets
 import socket
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +22,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from algohost.cli.control_app import create_control_app
 from algohost.cli.rundir import RunDir
+from algohost.web.serving import EmbeddedServer
 
 if TYPE_CHECKING:
     from algohost.web.services import Host
@@ -41,7 +41,7 @@ class ControlServer:
         self._host = host
         self._run_dir = RunDir(data_dir)
         self._end = end
-        self._server: _Embedded | None = None
+        self._server: EmbeddedServer | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -58,7 +58,7 @@ class ControlServer:
             access_log=False,
             timeout_graceful_shutdown=1,
         )
-        self._server = _Embedded(config)
+        self._server = EmbeddedServer(config)
         self._task = asyncio.create_task(self._server.serve(sockets=[listening]), name="control")
         listens = asyncio.create_task(self._server.listening.wait())
         await asyncio.wait({self._task, listens}, return_when=asyncio.FIRST_COMPLETED)
@@ -92,24 +92,6 @@ class ControlServer:
         with os.fdopen(os.open(self._run_dir.token, flags, 0o600), "w", encoding="ascii") as file:
             file.write(known)
         return listening
-
-
-class _Embedded(uvicorn.Server):
-    """A uvicorn beside another: it leaves signals alone and says when it listens."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Signals belong to the server that serves the pages."""
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn's, and then the event."""
-        await super().startup(sockets=sockets)
-        self.listening.set()
 
 
 class _OwnUserOnly(H11Protocol):

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import http.client
+import json
 import subprocess
 import sys
 import time
@@ -38,16 +39,19 @@ def up(
     if found is not None:
         answer(as_json, {**found, "started": False}, *_where(found, "A server already runs."))
         return 0
-    words = ["serve", "--data-dir", str(place)]
-    for name, value in {**flags, "config": config}.items():
-        if value is not None:
-            words += [f"--{name.replace('_', '-')}", str(value)]
+    given = {name: value for name, value in flags.items() if value is not None}
+    argument = json.dumps(
+        {
+            "flags": {**given, "data_dir": str(place)},
+            "config": str(locate.absolute(config)) if config else None,
+        }
+    )
     run_dir = control.run_dir
     run_dir.make()
     log_start = _make_room(run_dir.server_log)
     with run_dir.server_log.open("ab") as server_log:
         child = subprocess.Popen(  # noqa: TID251, S603 - the server itself, which no agent owns
-            [sys.executable, "-m", "algohost.cli", *words],
+            [sys.executable, "-m", "algohost.cli.background", argument],
             stdin=subprocess.DEVNULL,
             stdout=server_log,
             stderr=server_log,

@@ -5,7 +5,7 @@ included, until square-off at the end of the day arrives. Shares bought with CNC
 the next day here, not by T+1, and settled and new shares of one book have one average cost.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -55,9 +55,11 @@ def trades_of_day(state: AccountState, day: date) -> list[Trade]:
     return list(newest)[::-1]
 
 
-def positions_of_day(state: AccountState, day: date) -> Iterator[DayPosition]:
-    """Every position ever held, as it stands on ``day``, which is today."""
-    return (day_position(group, day) for group in state.groups().values())
+def positions_of_day(
+    state: AccountState, day: date, books: Container[Book]
+) -> Iterator[DayPosition]:
+    """Every position ever held in ``books``, as it stands on ``day``, which is today."""
+    return (day_position(g, day) for place, g in state.groups().items() if place.book in books)
 
 
 def day_position(group: Group, day: date) -> DayPosition:

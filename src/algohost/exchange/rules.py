@@ -52,7 +52,9 @@ def place(state: AccountState, order: Order, scene: Scene) -> Sequence[Event]:
     taken = replace(order, status=status, updated_at=scene.at)
     fill = None if waits else scene.fills.arriving(taken, scene.quote)
     why = _no_counterparty(taken, fill)
-    accepted = Accepted(at=scene.at, order=taken, reserve=_reserve(request, scene.quote))
+    accepted = Accepted(
+        at=scene.at, order=taken, reserve=_reserve(request, scene.quote, waits=waits)
+    )
     draft = state.draft()
     draft.apply(accepted)
     why = why or shortfall(state, draft, scene.marks)
@@ -90,7 +92,7 @@ def modify(
         order_id=order_id,
         request=request,
         status=changed.status,
-        reserve=_reserve(request, scene.quote),
+        reserve=_reserve(request, scene.quote, waits=waits),
     )
     draft = state.draft()
     draft.apply(event)
@@ -161,15 +163,15 @@ def _asked(request: OrderRequest, scene: Scene, *, waits: bool) -> Asked:
     )
 
 
-def _reserve(request: OrderRequest, quote: Quote) -> Decimal:
+def _reserve(request: OrderRequest, quote: Quote, *, waits: bool) -> Decimal:
     """The dearest price at which the order is expected to trade.
 
-    A stop without a limit may trade beyond it in a gap; the fill is then checked again.
+    A stop that waits for its trigger may trade beyond it in a gap: that fill is checked again.
     """
     touch = touch_for(request.action, quote) or quote.last
     if request.price_type.needs_price:
         return request.price if request.action is Action.BUY else max(request.price, touch)
-    return request.trigger_price if request.price_type.needs_trigger else touch
+    return request.trigger_price if waits else touch
 
 
 def _no_counterparty(order: Order, fill: Fill | None) -> str | None:

@@ -22,7 +22,7 @@ from algohost.agent.daemon import ensure_agent
 from algohost.domain.decide import Sighting
 from algohost.domain.ids import RunId
 from algohost.domain.runs import Run
-from algohost.runner.messages import LaunchSpec, RunFact
+from algohost.runner.messages import Launcher, LaunchSpec, RunFact
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +33,10 @@ _AGENT_START_SECONDS: Final = 15.0
 class AgentWatch:
     """Facts by run id, true as of the last message, while ``is_connected``."""
 
-    def __init__(self, state_dir: Path) -> None:
+    def __init__(self, state_dir: Path, *, launcher: Launcher = "zygote") -> None:
         self._state_dir = state_dir
+        self._launcher = launcher
+        self._warming: asyncio.Task[None] | None = None
         self._client: AgentClient | None = None
         self._facts: dict[str, RunFact] = {}
         self._listener: Callable[[str], None] = lambda _run_id: None
@@ -114,9 +116,18 @@ class AgentWatch:
                 self._client = client
                 log.info("agent_connected runs=%d", len(event.runs))
                 self._connected()
+                if self._launcher == "zygote":
+                    self._warming = asyncio.create_task(self._warm(client))
             else:
                 self._hear(event)
                 self._listener(event.run_id)
+
+    async def _warm(self, client: AgentClient) -> None:
+        """Has the zygote ready before the first start asks for it."""
+        with contextlib.suppress(AgentError):
+            problem = await client.warm()
+            if problem is not None:
+                log.warning("zygote_unusable reason=%s", problem)
 
     def _hear(self, fact: RunFact) -> None:
         known = self._facts.get(fact.run_id)

@@ -26,6 +26,7 @@ again without privilege. So its value can say which run a process belongs to."""
 _INFO_EXIT: Final = 8
 _INFO_BYTES: Final = 64
 _GET_INFO: Final = (3 << 30) | (_INFO_BYTES << 16) | (0xFF << 8) | 11
+_WITHOUT_PIDFD: Final = (errno.ENOSYS, errno.EINVAL, errno.EPERM, errno.EMFILE, errno.ENFILE)
 _KERNEL_THREAD: Final = 0x00200000
 HAS_PROC: Final = sys.platform == "linux" and Path("/proc/self/stat").exists()
 
@@ -91,8 +92,8 @@ class Processes:
     def open(self, pid: int, start_ticks: int) -> Handle | None:
         """A hold on exactly that process; ``None`` where it is gone or another has its pid.
 
-        A process that has ended and is not reaped yet counts as there. Raises ``OSError``
-        where the kernel refuses for another reason (``EMFILE``, ``EPERM``).
+        A process that has ended and is not reaped yet counts as there. Where no descriptor
+        is to be had the hold is without one. Raises ``OSError`` for what nobody expects.
         """
         descriptor = None
         if hasattr(os, "pidfd_open"):
@@ -101,7 +102,7 @@ class Processes:
             except ProcessLookupError:
                 return None
             except OSError as error:
-                if error.errno not in (errno.ENOSYS, errno.EINVAL):
+                if error.errno not in _WITHOUT_PIDFD:
                     raise
         if self.start_ticks(pid) != start_ticks:
             if descriptor is not None:

@@ -183,13 +183,10 @@ class Zygote:
             signal.pthread_sigmask(signal.SIG_SETMASK, [])
             for descriptor in (*pipes, request):
                 os.close(descriptor)
-            words = errno_words(error) if isinstance(error, OSError) else str(error)
-            self._refuse(
-                controller,
-                run_id,
-                f"Could not fork: {words}.",
-                is_for_good=not isinstance(error, OSError),
-            )
+            if isinstance(error, OSError):
+                self._refuse(controller, run_id, f"Could not fork: {errno_words(error)}.")
+            else:
+                self._refuse(controller, run_id, str(error), is_for_good=True)
             return None
         go_read, go_write, status_read, status_write = pipes
         if pid == 0:

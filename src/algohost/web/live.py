@@ -23,12 +23,13 @@ from algohost.web.live_hub import LiveHub
 log = logging.getLogger(__name__)
 
 LOGGED_OUT: Final = 4401
-TOO_SLOW: Final = 4408
 _NOT_UNDERSTOOD: Final = 1003
+_FAILED: Final = 1011
 _MOST_TOPICS: Final = 16
 _LONGEST_MESSAGE: Final = 512
 _SESSION_LOOK_SECONDS: Final = 15.0
 _SEND_SECONDS: Final = 20.0
+_CLOSE_SECONDS: Final = 2.0
 
 _TOPICS: Final = {
     "log": live_topics.log,
@@ -38,18 +39,19 @@ _TOPICS: Final = {
 
 
 async def live(socket: WebSocket) -> None:
-    """Serves one tab until it goes, is too slow, or its session ends."""
+    """Serves one tab until it goes, reads nothing for too long, or its session ends."""
     hub = _hub_of(socket)
     await socket.accept()
     tab = _Tab(socket, hub)
     with hub.viewing(user_of(socket)):
-        watch = asyncio.create_task(tab.watch_session())
+        lives = [
+            asyncio.create_task(life)
+            for life in (tab.listen(), tab.watch_session(), tab.stalled.wait())
+        ]
         try:
-            await tab.listen()
-        except (WebSocketDisconnect, RuntimeError):
-            log.debug("live_socket_gone")  # RuntimeError: closed from our side meanwhile
+            await asyncio.wait(lives, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await tab.end(watch)
+            await tab.end(*lives)
 
 
 def _hub_of(socket: WebSocket) -> LiveHub:
@@ -70,21 +72,23 @@ class _Tab:
         self._user = user_of(socket)
         self._topics: dict[str, asyncio.Task[None]] = {}
         self._sending = asyncio.Lock()
+        self.stalled = asyncio.Event()
 
     async def listen(self) -> None:
         """Reads what the tab wants, until it disconnects or talks nonsense."""
         while True:
-            text = await self._socket.receive_text()
             try:
-                op, topic = _understood(text)
-            except Invalid as error:
-                await self._socket.close(_NOT_UNDERSTOOD, error.message)
+                op, topic = _understood(await self._socket.receive_text())
+            except WebSocketDisconnect:
+                return
+            except (Invalid, KeyError) as error:  # KeyError: bytes where text is wanted
+                await self._close(_NOT_UNDERSTOOD, str(error))
                 return
             if op == "unsub" and topic in self._topics:
                 self._topics.pop(topic).cancel()
             elif op == "sub" and (topic not in self._topics or self._topics[topic].done()):
                 if len(self._topics) >= _MOST_TOPICS:
-                    await self._socket.close(_NOT_UNDERSTOOD, "That is more topics than a tab has.")
+                    await self._close(_NOT_UNDERSTOOD, "That is more topics than a tab has.")
                     return
                 self._topics[topic] = asyncio.create_task(self._serve(topic), name=f"live {topic}")
 
@@ -92,12 +96,11 @@ class _Tab:
         """Closes the socket soon after its session was ended anywhere."""
         while session_is_alive(self._socket):
             await asyncio.sleep(_SESSION_LOOK_SECONDS)
-        with contextlib.suppress(RuntimeError):
-            await self._socket.close(LOGGED_OUT, "The session has ended.")
+        await self._close(LOGGED_OUT, "The session has ended.")
 
-    async def end(self, *others: asyncio.Task[None]) -> None:
+    async def end(self, *others: asyncio.Task[Any]) -> None:
         """Cancels all that belongs to the tab and waits for it."""
-        tasks = [*self._topics.values(), *others]
+        tasks: list[asyncio.Task[Any]] = [*self._topics.values(), *others]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -113,8 +116,7 @@ class _Tab:
             log.debug("live_topic_cut topic=%s", topic)
         except Exception:
             log.exception("live_topic_failed topic=%s", topic)
-            with contextlib.suppress(WebSocketDisconnect, RuntimeError):
-                await self._socket.close(1011, "A topic failed; connect again.")
+            await self._close(_FAILED, "A topic failed; connect again.")
 
     async def _send_topic(self, topic: str) -> None:
         async def send(data: Mapping[str, Any]) -> None:
@@ -136,9 +138,12 @@ class _Tab:
             try:
                 await asyncio.wait_for(self._socket.send_text(text), _SEND_SECONDS)
             except TimeoutError:
-                with contextlib.suppress(RuntimeError):
-                    await self._socket.close(TOO_SLOW, "The connection is too slow.")
-                raise WebSocketDisconnect(TOO_SLOW) from None
+                self.stalled.set()  # no goodbye would reach it either; it comes back to a snapshot
+                raise WebSocketDisconnect from None
+
+    async def _close(self, code: int, reason: str) -> None:
+        with contextlib.suppress(TimeoutError, RuntimeError, WebSocketDisconnect):
+            await asyncio.wait_for(self._socket.close(code, reason), _CLOSE_SECONDS)
 
 
 def _understood(text: str) -> tuple[str, str]:
