@@ -183,12 +183,14 @@ def control_server(
     up, over = threading.Event(), threading.Event()
     failures: list[BaseException] = []
 
+    def end() -> None:
+        host.ends.set()
+        over.set()
+
     async def serve() -> None:
         watcher = FileWatcher()
         host.logs = Logs(host.log_folder, watcher)
-        server = ControlServer(
-            cast("Host", host), host.settings.data_dir, end=lambda: (host.ends.set(), over.set())[0]
-        )
+        server = ControlServer(cast("Host", host), host.settings.data_dir, end=end)
         await server.start()
         up.set()
         while not over.is_set():

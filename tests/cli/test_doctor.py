@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from algohost.cli import doctor as module
-from algohost.cli import kernel
 from algohost.cli.app import run
 from algohost.cli.doctor import Check, Health, examine
 from algohost.settings import load
@@ -64,9 +62,7 @@ def test_a_data_directory_that_others_may_read_is_noted(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        module.shutil, "disk_usage", lambda _path: type("Usage", (), {"free": 1024})()
-    )
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: type("Usage", (), {"free": 1024})())
     assert check("disk", data_dir=tmp_path).health is Health.BROKEN
 
 
@@ -89,7 +85,7 @@ def test_what_is_not_enforced_is_said(tmp_path: Path) -> None:
 def test_without_pidfd_the_slower_way_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(kernel.os, "pidfd_open", raising=False)
+    monkeypatch.delattr("os.pidfd_open", raising=False)
     found = check("launcher", data_dir=tmp_path)
     assert found.health is Health.NOTE
     assert "no pidfd" in found.sentence

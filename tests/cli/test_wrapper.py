@@ -159,7 +159,7 @@ class Commands:
 def outcome(
     wrapper: ModuleType, monkeypatch: pytest.MonkeyPatch, commands: Commands, words: list[str]
 ) -> int:
-    monkeypatch.setitem(sys.modules, "subprocess", commands)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "subprocess", commands)
     monkeypatch.setattr(wrapper, "hand_over", lambda _command: 0)
     monkeypatch.setattr(wrapper, "find_uv", lambda: None)
     monkeypatch.setattr(wrapper.sys, "argv", ["algohost", *words])

@@ -60,9 +60,9 @@ class RunningServer:
 
     def start(self) -> None:
         """Starts the server; returns when its page answers."""
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("ALGOHOST_")}
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a user's second start has its bytecode
-    environment |= {f"ALGOHOST_{k.upper()}": v for k, v in self._settings.items()}
+        skipped = ("ALGOHOST_", "PYTHONDONTWRITEBYTECODE")  # a second start has its bytecode
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(skipped)}
+        environment |= {f"ALGOHOST_{k.upper()}": v for k, v in self._settings.items()}
         words = ("serve", "--data-dir", str(self.data_dir), "--port", str(self.port))
         self.data_dir.mkdir(exist_ok=True)
         with (self.data_dir / "server.log").open("ab") as output:

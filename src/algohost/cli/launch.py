@@ -56,7 +56,6 @@ def up(
             stdout=server_log,
             stderr=server_log,
             start_new_session=True,
-            cwd=place,
         )
     found = _wait_for_page(control, child, log_start)
     answer(as_json, {**found, "started": True}, *_where(found, "The server runs."))
