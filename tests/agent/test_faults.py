@@ -36,8 +36,9 @@ def test_without_descriptors_a_start_fails_with_the_errno_and_the_next_works(
     driver.ended("first")
     pid = driver.status()["pid"]
     limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    open_now = max(int(name) for name in os.listdir(f"/proc/{pid}/fd"))
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (open_now + 1, limits[1]))
+    taken = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+    first_free = min(set(range(len(taken) + 1)) - taken)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (first_free, limits[1]))
     fact = driver.start("second", "pass", launcher=launcher)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
     assert fact.state == "ended"
@@ -50,6 +51,26 @@ def test_without_descriptors_a_start_fails_with_the_errno_and_the_next_works(
 
 
 @pytest.mark.processes
+def test_a_start_with_one_descriptor_left_is_watched_without(lone: Callable[..., Driver]) -> None:
+    """The pidfd that the zygote sends finds no room; the run is held by its identity."""
+    driver = lone("--warm")
+    driver.do(driver.client.warm())
+    pid = driver.status()["pid"]
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    taken = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+    free = sorted(set(range(len(taken) + 2)) - taken)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (free[0] + 1, limits[1]))
+    assert driver.start("tight", SLEEPS).state == "running"
+    driver.says("tight", "up")
+    driver.stop("tight", grace_seconds=0.2)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    end = driver.ended("tight").exit
+    assert end is not None
+    assert end.stop_step is not None
+    assert driver.status()["callback_failures"] == 0
+
+
+@pytest.mark.processes
 def test_an_interpreter_whose_zygote_has_threads_is_served_without_one(
     lone: Callable[..., Driver],
 ) -> None:
@@ -57,7 +78,8 @@ def test_an_interpreter_whose_zygote_has_threads_is_served_without_one(
     wrapper = driver.folder / "python-with-a-thread"
     thread = "import threading, time; threading.Thread(target=time.sleep, args=(99,), daemon=True)"
     wrapper.write_text(
-        f'#!/bin/sh\nshift\ncode="$1"\nshift\nexec {sys.executable} -c "{thread}.start(); $code" "$@"\n'
+        '#!/bin/sh\nshift\ncode="$1"\nshift\n'
+        f'exec {sys.executable} -c "{thread}.start(); $code" "$@"\n'
     )
     wrapper.chmod(0o755)
     fact = driver.start("threaded", "print('ran')", interpreter=str(wrapper))
@@ -184,7 +206,11 @@ class Desk:
         )
 
     def turn(self, done: Callable[[], bool]) -> None:
-        until(lambda: self.loop.run_once() or done())
+        def step() -> bool:
+            self.loop.run_once()
+            return done()
+
+        until(step)
 
 
 @pytest.fixture
@@ -246,7 +272,8 @@ def test_a_callback_that_raises_is_counted_and_the_loop_goes_on(
     loop.watch(read, selectors.EVENT_READ, ready)
     os.write(write, b"x")
     with caplog.at_level(logging.CRITICAL):
-        until(lambda: loop.run_once() or len(calls) == 2)
+        while len(calls) < 2:
+            loop.run_once()
     loop.later(0.0, loop.stop)
     loop.run()
     assert (sorted(calls), loop.failures) == (["ready", "timer"], 1)

@@ -135,7 +135,7 @@ def test_a_traceback_links_to_its_line_of_the_code(login: Page, server: Server) 
 def test_the_whole_log_can_be_downloaded(login: Page, server: Server) -> None:
     login.goto(f"/python/{server.ids['running']}#log")
     with login.expect_download() as got:
-        login.get_by_role("link", name="Download").click()
+        login.get_by_role("link", name="Download the log").click()
     text = Path(got.value.path()).read_text()
     assert text.startswith("2026-11-21 09:15:02 IST WARNING the quote is 3.2 s old")
     assert text.count("\n") == 400

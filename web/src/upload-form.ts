@@ -39,6 +39,7 @@ class UploadForm extends HTMLElement {
       event.preventDefault();
       void this.#send(form);
     };
+    this.#take(picker.files?.[0] ?? null); // chosen before this script was there
     enable(this);
   }
 

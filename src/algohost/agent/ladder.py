@@ -25,6 +25,7 @@ _PASS_SECONDS = 0.02
 _PATIENT_PASS_SECONDS = 0.1
 _STUBBORN_SECONDS = 2.0
 _STUBBORN_PASS_SECONDS = 1.0
+_BLIND_PASS_SECONDS = 0.2
 
 
 class Ladder:
@@ -137,8 +138,13 @@ class Ladder:
         if not runs:
             return
         self.looks += 1
-        spared = {os.getpid(), *self._zygote_pids()}
-        trees = members(runs, self._processes.look(), spared=spared)
+        try:
+            look = self._processes.look()
+        except OSError as error:
+            log.warning("look_failed why=%r", errno_words(error))
+            self._look_in(_BLIND_PASS_SECONDS)
+            return
+        trees = members(runs, look, spared={os.getpid(), *self._zygote_pids()})
         waits = [self._treat(run, trees[run.run_id]) for run in runs]
         again = [seconds for seconds in waits if seconds is not None]
         if again:

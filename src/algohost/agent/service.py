@@ -160,6 +160,9 @@ class Service:
             self._refuse(connection, number, refusal, is_last=is_last)
         except MessageError as error:
             self._refuse(connection, number, Refusal("bad_request", str(error)))
+        except Exception as error:
+            self._refuse(connection, number, Refusal("internal", f"The agent failed: {error!r}."))
+            raise  # the loop logs and counts it
 
     def _hello(self, connection: Connection, message: dict[str, Any]) -> None:
         if not self._listener.knows(message.get("token")):

@@ -78,7 +78,11 @@ class Watcher:
     def _poll(self, run: Run) -> None:
         if run.exited is not None or run.handle is None:
             return
-        if self._processes.has_ended(run.handle):
+        try:
+            has_ended = self._processes.has_ended(run.handle)
+        except OSError:
+            has_ended = False
+        if has_ended:
             self._resolve(run, time.monotonic())
         else:
             self._loop.later(_POLL_SECONDS, lambda: self._poll(run))

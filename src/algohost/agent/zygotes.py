@@ -15,9 +15,9 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -305,10 +305,10 @@ def _key(interpreter: str | None) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _fingerprint() -> Iterator[str]:
-    for path in sorted(Path(bootstrap.__file__).parent.glob("*.py")):
-        facts = path.stat()
-        yield f"{path} {facts.st_size} {facts.st_mtime_ns}"
+@cache
+def _fingerprint() -> tuple[str, ...]:
+    paths = sorted(Path(bootstrap.__file__).parent.glob("*.py"))
+    return tuple(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in paths)
 
 
 def _kill_pid(pid: int | None) -> None:

@@ -58,6 +58,8 @@ def up(
             start_new_session=True,
         )
     found = _wait_for_page(control, child, log_start)
+    if found is None:  # another 'up' was faster
+        return up(flags, data_dir=data_dir, config=config, as_json=as_json)
     answer(as_json, {**found, "started": True}, *_where(found, "The server runs."))
     return 0
 
@@ -97,10 +99,13 @@ def _wait_for_page(
     control: Control,
     child: "subprocess.Popen[bytes]",  # noqa: TID251
     log_start: int,
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
+    """What the server says of itself; None where it gave way to another one."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         code = child.poll()
+        if code is not None and control.run_dir.is_held():
+            return None
         if code is not None:
             raise _why_it_ended(control.run_dir, code, log_start)
         with contextlib.suppress(AlgohostError):

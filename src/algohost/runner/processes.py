@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -75,14 +76,13 @@ class Processes:
 
     def boot_id(self) -> str:
         """What changes with every boot and with nothing else."""
-        try:
-            return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        except OSError:
-            out = _output(["sysctl", "-n", "kern.boottime"])
-            return "".join(ch for ch in out if ch.isdigit())[:20] or "unknown"
+        return _boot_id()
 
     def start_ticks(self, pid: int) -> int | None:
-        """When the process started, in the kernel's ticks; ``None`` where there is none."""
+        """When the process started, in the kernel's ticks; ``None`` where there is none.
+
+        Raises ``OSError`` where that cannot be found out (``EMFILE``).
+        """
         if not HAS_PROC:
             out = _output(["ps", "-o", "lstart=", "-p", str(pid)])
             return hash_of(out) if out.strip() else None
@@ -104,11 +104,16 @@ class Processes:
             except OSError as error:
                 if error.errno not in _WITHOUT_PIDFD:
                     raise
-        if self.start_ticks(pid) != start_ticks:
+        try:
+            is_same = self.start_ticks(pid) == start_ticks
+        except OSError:  # no descriptor to look with: each signal will look again
+            is_same = True
             if descriptor is not None:
                 os.close(descriptor)
-            return None
-        return Handle(pid=pid, start_ticks=start_ticks, descriptor=descriptor)
+                descriptor = None
+        if not is_same and descriptor is not None:
+            os.close(descriptor)
+        return Handle(pid=pid, start_ticks=start_ticks, descriptor=descriptor) if is_same else None
 
     def take(self, pid: int, start_ticks: int, descriptor: int) -> Handle:
         """A hold made from a pidfd that the process's parent has sent."""
@@ -131,7 +136,7 @@ class Processes:
         return True
 
     def has_ended(self, handle: Handle) -> bool:
-        """Whether the process has ended, reaped or not."""
+        """Whether the process has ended, reaped or not. Raises ``OSError`` as ``start_ticks``."""
         if HAS_PROC:
             seen = _stat(handle.pid)
             return seen is None or seen.start_ticks != handle.start_ticks or seen.is_zombie
@@ -159,7 +164,10 @@ class Processes:
         return os.waitstatus_to_exitcode(status)
 
     def look(self) -> tuple[Seen, ...]:
-        """Every process of user space that this one may see, with its mark."""
+        """Every process of user space that this one may see, with its mark.
+
+        Raises ``OSError`` where it cannot look (``EMFILE``).
+        """
         if not HAS_PROC:
             return ()
         found = []
@@ -180,6 +188,15 @@ class Processes:
 
     def _pidfd_signal(self, descriptor: int, number: int) -> None:
         signal.pidfd_send_signal(descriptor, number)
+
+
+@cache
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        out = _output(["sysctl", "-n", "kern.boottime"])
+        return "".join(letter for letter in out if letter.isdigit())[:20] or "unknown"
 
 
 def exit_pair(status: int) -> tuple[int | None, int | None]:
@@ -206,7 +223,7 @@ def _stat(pid: int, mark: int | None = None) -> Seen | None:
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             text = file.read()
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return None
     fields = text[text.rindex(b")") + 2 :].split()
     if int(fields[6]) & _KERNEL_THREAD:
@@ -225,7 +242,7 @@ def _mark(pid: int) -> int | None:
     try:
         with open(f"/proc/{pid}/limits", "rb") as file:
             text = file.read()
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
     start = text.find(b"Max file locks")
     if start < 0:

@@ -1,0 +1,130 @@
+"""Promise 12: a plain script, unmodified, does the same by hand and hosted."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.running import RunningServer, running_server, until
+
+pytestmark = pytest.mark.processes
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+ORDER_FIELDS = ("symbol", "exchange", "action", "quantity", "pricetype", "product")
+
+WHO_AM_I = """
+import os, sys
+from openalgo import api
+
+client = api(api_key=os.environ["OPENALGO_API_KEY"], host=os.environ["OPENALGO_HOST"])
+order = dict(symbol="SBIN", exchange="NSE", action="BUY", quantity=3, price_type="MARKET",
+             product="MIS", strategy=sys.argv[0])
+print("placed", client.placeorder(**order)["status"])
+print("book", sorted((p["symbol"], p["quantity"]) for p in client.positionbook()["data"]))
+print("argv", len(sys.argv), "secret in environ file:",
+      os.environ["OPENALGO_API_KEY"].encode() in open("/proc/self/environ", "rb").read())
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with running_server(tmp_path_factory.mktemp("e2e") / "data") as started:
+        yield started
+
+
+def orders(server: RunningServer, key: str) -> list[dict[str, Any]]:
+    answer = httpx.post(f"{server.url}/api/v1/orderbook", json={"apikey": key}).json()
+    assert answer["status"] == "success", answer
+    return list(answer["data"]["orders"])
+
+
+def run_plain(server: RunningServer, script: Path, key: str) -> "subprocess.Popen[str]":
+    environment = {
+        "PATH": os.environ["PATH"],
+        "OPENALGO_API_KEY": key,
+        "HOST_SERVER": server.url,
+        "PYTHONUNBUFFERED": "1",
+    }
+    return subprocess.Popen(
+        [sys.executable, str(script)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_an_example_trades_the_same_by_hand_and_hosted(server: RunningServer) -> None:
+    script = EXAMPLES / "ema_crossover.py"
+    key = server.new_key()
+    strategy_id = server.add(script.read_text(), "ema_crossover")
+    server.begin(strategy_id)
+    plain = run_plain(server, script, key)
+    try:
+        placed = until(lambda: (o := orders(server, key)) and len(o) >= 2 and o, "both traded")
+    finally:
+        plain.terminate()
+        said, _ = plain.communicate(timeout=20)
+    first = [{name: order[name] for name in ORDER_FIELDS} for order in placed[:2]]
+    assert first[0] == first[1]
+    assert server.stop(strategy_id)["outcome"] == "stopped"
+    stamp = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d IST ")
+    lines = [stamp.sub("", line) for line in server.run_log(strategy_id).splitlines()]
+    assert [line.split(":")[0] for line in lines] == [
+        line.split(":")[0].replace("EMA crossover", "ema_crossover") for line in said.splitlines()
+    ]
+
+
+def test_orders_belong_to_the_strategy_that_sent_them(server: RunningServer) -> None:
+    ids = [server.add(WHO_AM_I, f"who{n}") for n in range(2)]
+    for strategy_id in ids:
+        server.begin(strategy_id)
+        until(lambda i=strategy_id: server.row(i)["phase"] == "stopped", "it has finished")  # type: ignore[misc]
+        log = server.run_log(strategy_id)
+        assert "placed success" in log
+        assert "book [('SBIN', 3)]" in log
+        assert "argv 1 secret in environ file: False" in log
+        assert server.row(strategy_id)["order_count"] == 1
+    of_account = httpx.post(
+        f"{server.url}/api/v1/openposition",
+        json={
+            "apikey": server.new_key(),
+            "strategy": "by hand",
+            "symbol": "SBIN",
+            "exchange": "NSE",
+            "product": "MIS",
+        },
+    ).json()
+    assert int(of_account["quantity"]) == 6
+
+
+def test_a_token_dies_with_its_run(server: RunningServer) -> None:
+    source = (
+        'import os, pathlib\npathlib.Path("token").write_text(os.environ["OPENALGO_API_KEY"])\n'
+    )
+    strategy_id = server.add(source, "leaky")
+    server.begin(strategy_id)
+    until(lambda: server.row(strategy_id)["phase"] == "stopped", "it has finished")
+    token = (server.data_dir / "work" / strategy_id / "token").read_text()
+    answer = httpx.post(f"{server.url}/api/v1/funds", json={"apikey": token})
+    assert (answer.status_code, answer.json()["message"]) == (403, "Invalid openalgo apikey")
+
+
+def test_a_paper_account_survives_the_server(server: RunningServer) -> None:
+    """Promise 3: what the API confirmed is there after kill -9, to the rupee."""
+    key = server.new_key()
+    body = {"apikey": key, "strategy": "by hand", "symbol": "TCS", "exchange": "NSE"}
+    order = {"action": "SELL", "quantity": 2, "pricetype": "MARKET", "product": "MIS"}
+    for _ in range(3):
+        answer = httpx.post(f"{server.url}/api/v1/placeorder", json={**body, **order}).json()
+        assert answer["status"] == "success", answer
+    before = orders(server, key)
+    server.kill()
+    server.start()
+    assert orders(server, key) == before
