@@ -86,12 +86,12 @@ def main():
     def on_sigterm(*_):
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, on_sigterm)
     client = api(api_key=API_KEY, host=HOST)
     in_market = False
     loops = 0
-    log.info("%s on %s, RSI %d of %s bars", SYMBOL, EXCHANGE, PERIOD, INTERVAL)
     try:
+        signal.signal(signal.SIGTERM, on_sigterm)
+        log.info("%s on %s, RSI %d of %s bars", SYMBOL, EXCHANGE, PERIOD, INTERVAL)
         while not MAX_LOOPS or loops < MAX_LOOPS:
             rsi = last_rsi(client)
             if rsi is not None:

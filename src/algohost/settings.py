@@ -9,7 +9,6 @@ import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -52,13 +51,6 @@ class Settings(BaseSettings):
     )
     market_seed: int = Field(
         default=1, ge=0, description="Seed of the synthetic market: the same seed, the same prices."
-    )
-    paper_cash: Decimal = Field(
-        default=Decimal(10_000_000),
-        gt=0,
-        max_digits=15,
-        decimal_places=2,
-        description="Cash in rupees with which a new paper account begins.",
     )
     launcher: Literal["auto", "zygote", "subprocess"] = Field(
         default="auto",

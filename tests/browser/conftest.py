@@ -11,9 +11,16 @@ from typing import Any
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Route,
+    sync_playwright,
+)
 
 from algohost.domain.ids import StrategyId
+from algohost.web.access import SESSION_COOKIE
 from algohost.web.app import create_app
 from tests.browser import chromium
 from tests.browser.fake_host import NAME, PASSWORD, Stage, one_of_each_phase, open_stage
@@ -91,9 +98,9 @@ def base_url(server: Server) -> str:
     return server.url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """One Chromium for all tests."""
+    """One Chromium for this package; its event loop would be in the way of other packages'."""
     with sync_playwright() as playwright:
         path = chromium.find(playwright)
         opened = playwright.chromium.launch(executable_path=path, args=chromium.flags())
@@ -158,20 +165,20 @@ def page(context: BrowserContext, base_url: str) -> Iterator[Page]:
     assert noted.errors == []
 
 
-Login = Callable[[Page], None]
-
-
 def log_in(page: Page) -> None:
     """Goes in by the form, as people do."""
     page.goto("/login")
     page.get_by_label("Name").fill(NAME)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
-    page.locator("strategy-table").wait_for(state="attached")
+    page.locator("strategy-table:defined").wait_for(state="attached")
 
 
 @pytest.fixture
-def login(page: Page) -> Page:
-    """The page, logged in and at the list of strategies."""
-    log_in(page)
+def login(page: Page, server: Server) -> Page:
+    """The page, with a session, at the list of strategies."""
+    secret = server.stage.secret
+    page.context.add_cookies([{"name": SESSION_COOKIE, "value": secret, "url": server.url}])
+    page.goto("/python")
+    page.locator("strategy-table:defined").wait_for(state="attached")
     return page

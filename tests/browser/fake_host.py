@@ -12,6 +12,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
+from argon2 import PasswordHasher
+
 from algohost.broker.gateway import DayPnl, PositionView, Scope
 from algohost.domain.errors import Conflict, Invalid, NotFound
 from algohost.domain.ids import OrderId, RunId, StrategyId, UserId, strategy_id
@@ -267,6 +269,9 @@ class FakeGateway:
         self.listeners.append(listener)
         return lambda: self.listeners.remove(listener)
 
+    async def recover(self, *_accounts: object) -> None:
+        """Every account is open."""
+
     def orders(self, scope: Scope) -> Sequence[Order]:
         return [order for order in self.placed.values() if order.book in scope]
 
@@ -361,6 +366,8 @@ class Stage:
     gateway: FakeGateway
     watcher: FileWatcher
     user: User
+    secret: str
+    """The cookie of a session that is open already."""
 
     def close(self) -> None:
         self.watcher.close()
@@ -371,10 +378,12 @@ async def open_stage(folder: Path, *, port: int, has_user: bool = True) -> Stage
     logs_folder = folder / "logs"
     logs_folder.mkdir()
     clock, watcher = WallClock(), FileWatcher()
-    identity = Identity(open_database(folder / "algohost.db"), clock)
+    hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    identity = Identity(open_database(folder / "algohost.db"), clock, hasher=hasher)
     nobody = User(id=UserId("0"), name="nobody", is_admin=False, created_at=clock.now())
     token = identity.setup_token() or ""
     user = await identity.complete_setup(token, NAME, PASSWORD) if has_user else nobody
+    _, secret = await identity.log_in(NAME, PASSWORD, "test") if has_user else (None, "")
     strategies, gateway = FakeStrategies(logs_folder), FakeGateway()
     played = cast("Any", strategies), cast("Any", gateway), cast("Any", FakeMarket())
     host = Host(
@@ -387,7 +396,14 @@ async def open_stage(folder: Path, *, port: int, has_user: bool = True) -> Stage
         market=played[2],
         agent=cast("Any", None),
     )
-    return Stage(host=host, strategies=strategies, gateway=gateway, watcher=watcher, user=user)
+    return Stage(
+        host=host,
+        strategies=strategies,
+        gateway=gateway,
+        watcher=watcher,
+        user=user,
+        secret=secret,
+    )
 
 
 def one_of_each_phase(stage: Stage) -> dict[str, StrategyId]:
@@ -418,7 +434,7 @@ def one_of_each_phase(stage: Stage) -> dict[str, StrategyId]:
     service.write(
         run,
         f"{stamp} Traceback (most recent call last):",
-        f'{stamp}   File "/strategies/iron_condor_weekly.py", line 7, in <module>',
+        f'{stamp}   File "/strategies/iron_condor_weekly.py", line 6, in <module>',
         f"{stamp}     from openalgo import api",
         f"{stamp} ModuleNotFoundError: No module named 'talib'",
     )

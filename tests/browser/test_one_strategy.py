@@ -54,7 +54,7 @@ def test_a_file_that_cannot_be_a_strategy_is_refused_at_its_field(
 
 def test_the_servers_own_refusal_stands_at_the_field_too(login: Page, watched: Watched) -> None:
     login.goto("/python/new")
-    latin = {"name": "old.py", "mimeType": "text/x-python", "buffer": b"# caf\xe9\n"}
+    latin = FilePayload(name="old.py", mimeType="text/x-python", buffer=b"# caf\xe9\n")
     login.set_input_files("input[type=file]", latin)
     login.get_by_role("button", name="Upload", exact=True).click()
     expect(login.locator("#file-error")).not_to_be_empty()
@@ -129,7 +129,7 @@ def test_a_traceback_links_to_its_line_of_the_code(login: Page, server: Server) 
     login.goto(f"/python/{server.ids['error']}#log")
     login.locator("log-view").get_by_role("link", name='File "/strategies').click()
     expect(login.get_by_role("tab", name="Code")).to_have_attribute("aria-selected", "true")
-    expect(login.locator(".cm-activeLine")).to_contain_text("SYMBOL = ")
+    expect(login.locator(".cm-activeLine")).to_contain_text("from openalgo import api")
 
 
 def test_the_whole_log_can_be_downloaded(login: Page, server: Server) -> None:

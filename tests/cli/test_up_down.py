@@ -142,33 +142,13 @@ def test_a_database_of_a_newer_program_is_refused_untouched(place: Place) -> Non
     assert refused.stderr.count("\n") == 1
 
 
-def test_a_killed_server_comes_back_to_its_running_strategy(place: Place, tmp_path: Path) -> None:
+def test_down_all_ends_what_a_killed_server_left_behind(place: Place, tmp_path: Path) -> None:
     first = place.up()
     made = add_sleeper(place, tmp_path)
     pid = place.json("strategy", "start", made)["strategy"]["pid"]
     os.kill(first["pid"], signal.SIGKILL)
     poll(lambda: not RunDir(place.data_dir).is_held(), "the killed server holds its lock")
     assert place.run("status").returncode == 3
-    second = place.up()
-    assert second["pid"] != first["pid"]
-    poll(
-        lambda: place.json("strategy", "show", made)["strategy"]["phase"] == "running",
-        "the strategy is not running",
-    )
-    assert place.json("strategy", "show", made)["strategy"]["pid"] == pid
-    assert is_alive(pid)
-    stopped = place.json("down", "--all")
-    assert (stopped["stopped"], stopped["agent_stopped"]) == ([made], True)
-    poll(lambda: not is_alive(pid), "the strategy outlived 'down --all'")
-
-
-def test_down_leaves_strategies_running_and_all_ends_them_without_a_server(
-    place: Place, tmp_path: Path
-) -> None:
-    place.up()
-    made = add_sleeper(place, tmp_path)
-    pid = place.json("strategy", "start", made)["strategy"]["pid"]
-    assert place.run("down").returncode == 0
     assert is_alive(pid)
     ended = place.json("down", "--all")
     assert (ended["server_stopped"], ended["agent_stopped"]) == (False, True)
@@ -176,6 +156,19 @@ def test_down_leaves_strategies_running_and_all_ends_them_without_a_server(
     place.up()
     row = place.json("strategy", "show", made)["strategy"]
     assert (row["phase"], row["outcome"]) == ("stopped", "stopped")
+
+
+def test_down_leaves_a_strategy_running_for_the_next_server(place: Place, tmp_path: Path) -> None:
+    place.up()
+    made = add_sleeper(place, tmp_path)
+    pid = place.json("strategy", "start", made)["strategy"]["pid"]
+    assert place.run("down").returncode == 0
+    assert is_alive(pid)
+    place.up()
+    assert place.json("strategy", "show", made)["strategy"]["pid"] == pid
+    ended = place.json("down", "--all")
+    assert (ended["stopped"], ended["agent_stopped"]) == ([made], True)
+    poll(lambda: not is_alive(pid), "the strategy outlived 'down --all'")
 
 
 def test_serve_ends_at_sigterm_with_exit_code_zero(place: Place) -> None:

@@ -66,6 +66,12 @@ def test_every_setting_is_documented_with_its_default(name: str) -> None:
     assert row[2] == expected
 
 
+@pytest.mark.parametrize("name", list(Settings.model_fields))
+def test_every_setting_does_something(name: str) -> None:
+    users = [path for path in (ROOT / "src").rglob("*.py") if path.name != "settings.py"]
+    assert any(f"settings.{name}" in path.read_text(encoding="utf-8") for path in users)
+
+
 def test_no_setting_is_documented_that_does_not_exist() -> None:
     assert set(re.findall(r"^\| `(\w+)` \| `ALGOHOST_", SETTINGS, re.MULTILINE)) == set(
         Settings.model_fields

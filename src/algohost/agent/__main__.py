@@ -1,6 +1,7 @@
 """``python -m algohost.agent --state-dir DIR``: runs the agent of that folder."""
 
 import argparse
+import contextlib
 import ctypes
 import fcntl
 import logging
@@ -108,6 +109,8 @@ def _serve(settings: Settings) -> None:
 
     loop.watch(wake_read, selectors.EVENT_READ, wake)
     agent.open()
+    with contextlib.suppress(AttributeError, OSError):  # what importing has used, given back
+        ctypes.CDLL(None).malloc_trim(0)
     loop.run()
     agent.close()
 

@@ -19,10 +19,10 @@ from algohost.agent.runs import Run
 from algohost.agent.table import Table
 from algohost.agent.zygotes import Zygotes
 from algohost.runner import bootstrap
-from algohost.runner.child import READY, Request
 from algohost.runner.messages import LaunchSpec
 from algohost.runner.processes import Processes, errno_words, new_mark
 from algohost.runner.records import record_path
+from algohost.runner.request import READY, Request
 
 log = logging.getLogger(__name__)
 

@@ -5,10 +5,8 @@ at the next use; its runs go on. What had been sent to it is found in the journa
 effect and is sent again. An interpreter whose zygote cannot serve is served without one.
 """
 
-import hashlib
 import logging
 import os
-import secrets
 import selectors
 import signal
 import subprocess
@@ -25,7 +23,7 @@ from algohost.agent import zygote_link
 from algohost.agent.loop import Loop, Timer
 from algohost.agent.runs import Run
 from algohost.runner import bootstrap
-from algohost.runner.processes import Handle, Processes, errno_words
+from algohost.runner.processes import Handle, Processes, errno_words, hash_of
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +156,7 @@ class Zygotes:
         return self._spawn(key, interpreter or sys.executable)
 
     def _spawn(self, key: str, interpreter: str) -> Zygote | None:
-        name = f"zygote-{key}-{secrets.token_hex(4)}.sock"
+        name = f"zygote-{key}-{os.urandom(4).hex()}.sock"
         command = bootstrap.command(
             interpreter,
             "algohost.runner.zygote",
@@ -302,7 +300,7 @@ class Zygotes:
 def _key(interpreter: str | None) -> str:
     """Names an interpreter together with the code that its zygote has loaded."""
     text = "\n".join((interpreter or sys.executable, *_fingerprint()))
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return f"{hash_of(text):08x}"
 
 
 @cache

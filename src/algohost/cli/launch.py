@@ -110,7 +110,7 @@ def _wait_for_page(
             raise _why_it_ended(control.run_dir, code, log_start)
         with contextlib.suppress(AlgohostError):
             found = control.ask("GET", "/v1/server", timeout_seconds=5)
-            if _page_answers(str(found["web"])):
+            if found["pid"] == child.pid and _page_answers(str(found["web"])):
                 return found
         time.sleep(_LOOK_SECONDS)
     message = (

@@ -7,8 +7,6 @@ a sentence and no line of the script has run; the status descriptor is closed on
 
 import ctypes
 import gc
-import importlib
-import json
 import locale
 import os
 import signal
@@ -16,47 +14,18 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
 from algohost.runner import client, records, script, stream
-from algohost.runner.messages import LaunchSpec, MessageError
+from algohost.runner.messages import LaunchSpec
 from algohost.runner.processes import errno_words, exit_pair, set_mark
+from algohost.runner.request import READY, SETUP_FAILED, Request
 
-READY: Final = b"R"
-"""What the status descriptor says when the script's first line is next."""
-SETUP_FAILED: Final = 126
-END_OF_REQUEST: Final = b"\n"
 _SET_DUMPABLE, _SET_NAME, _NO_NEW_PRIVS = 4, 15, 38
 
 
 class SetupError(Exception):
     """A run could not be set up; the sentence says at which step and why."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What a child reads from its inherited descriptor; the zygote never does."""
-
-    spec: LaunchSpec
-    mark: int
-    record: str
-    """Where the exit record goes."""
-
-    def to_bytes(self) -> bytes:
-        """JSON, with the secret environment in it."""
-        data = {"spec": self.spec.to_json(), "mark": self.mark, "record": self.record}
-        return json.dumps(data).encode("ascii") + END_OF_REQUEST
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> "Request":
-        """The inverse of ``to_bytes``. Raises ``MessageError``."""
-        try:
-            fields = json.loads(data)
-            spec, mark, record = fields["spec"], fields["mark"], fields["record"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise MessageError("The request of a run is cut short.") from error
-        return cls(spec=LaunchSpec.from_json(spec), mark=int(mark), record=str(record))
 
 
 def become(request: bytes, status: int, search_path: list[str]) -> NoReturn:
@@ -195,7 +164,6 @@ def _take_interpreter(spec: LaunchSpec, search_path: list[str]) -> None:
     sys.orig_argv[:] = [sys.executable, *sys.argv]
     folder = os.path.dirname(os.path.realpath(spec.script))
     sys.path[:] = search_path if sys.flags.safe_path else [folder, *search_path]
-    importlib.invalidate_caches()
     _renew_modules()
     gc.enable()
 

@@ -13,8 +13,7 @@ connection idle for longer than ``_KEPT_SECONDS`` is not used again; servers clo
 later than that.
 """
 
-import importlib.abc
-import importlib.util
+import importlib
 import os
 import sys
 import threading
@@ -45,7 +44,7 @@ def accelerate(addresses: Sequence[str]) -> None:
         sys.meta_path.insert(0, _WhenImported(frozenset(addresses)))
 
 
-class _WhenImported(importlib.abc.MetaPathFinder):
+class _WhenImported:
     """Finds ``openalgo`` as anyone would, once, and installs after it has been imported."""
 
     def __init__(self, addresses: frozenset[str]) -> None:
@@ -60,8 +59,9 @@ class _WhenImported(importlib.abc.MetaPathFinder):
         if fullname != "openalgo":
             return None
         sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
-        loader = None if spec is None else spec.loader
+        util: Any = importlib.import_module("importlib.util")
+        spec: ModuleSpec | None = util.find_spec(fullname)
+        loader: Any = None if spec is None else spec.loader
         if loader is None:
             return spec
         execute, addresses = loader.exec_module, self._addresses
@@ -70,7 +70,7 @@ class _WhenImported(importlib.abc.MetaPathFinder):
             execute(module)
             _install(addresses)
 
-        loader.exec_module = exec_module  # type: ignore[method-assign]
+        loader.exec_module = exec_module
         return spec
 
 

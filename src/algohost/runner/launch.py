@@ -13,9 +13,10 @@ from typing import NoReturn
 def main(search_path: list[str]) -> NoReturn:
     """Reads the request and becomes the run; ``search_path`` is what the script may import."""
     from algohost.runner import child
+    from algohost.runner.request import END_OF_REQUEST, SETUP_FAILED
 
     request = sys.stdin.buffer.read()
     status = os.dup(1)  # above 2, for 0 to 2 are about to be replaced
-    if not request.endswith(child.END_OF_REQUEST):
-        os._exit(child.SETUP_FAILED)
+    if not request.endswith(END_OF_REQUEST):
+        os._exit(SETUP_FAILED)
     child.become(request, status, search_path)

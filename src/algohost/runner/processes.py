@@ -9,7 +9,6 @@ it never reaches a later process of the same pid. Where the kernel has no pidfd 
 import errno
 import os
 import resource
-import secrets
 import signal
 import struct
 import subprocess
@@ -62,7 +61,7 @@ def new_mark() -> int:
     """A mark that no other run on this machine has: 61 random bits, below the present limit."""
     hard = resource.getrlimit(MARK_LIMIT)[1] if sys.platform == "linux" else -1
     ceiling = (1 << 61) if hard < 0 or hard > (1 << 61) else max(hard, 2)
-    return 1 + secrets.randbelow(ceiling - 1)
+    return 1 + int.from_bytes(os.urandom(8), "big") % (ceiling - 1)
 
 
 def set_mark(mark: int) -> None:

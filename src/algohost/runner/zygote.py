@@ -29,6 +29,7 @@ from algohost.runner import child, warm
 from algohost.runner.frames import PROTOCOL
 from algohost.runner.journal import Journal
 from algohost.runner.processes import Processes, errno_words, exit_pair
+from algohost.runner.request import SETUP_FAILED
 
 _PATIENCE_SECONDS: Final = 60.0
 _LARGEST_DATAGRAM: Final = 64 * 1024
@@ -240,7 +241,7 @@ class Zygote:
         os.close(self._wake_read)
         os.close(self._wake_write)
         if os.read(go, 1) != b"G":
-            os._exit(child.SETUP_FAILED)
+            os._exit(SETUP_FAILED)
         os.close(go)
         with open(request, "rb") as file:
             file.seek(0)
