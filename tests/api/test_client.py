@@ -1,7 +1,7 @@
 """The real openalgo client against the real server: the client is the judge.
 
-The same script runs under the client that this environment has, and under a 2.x client in the
-interpreter that ALGOHOST_CLIENT2_PYTHON names.
+The same script runs under the client that this environment has (1.x on Python 3.11, 2.x on later
+ones), and under the one of another interpreter, which ALGOHOST_OTHER_CLIENT names.
 """
 
 import json
@@ -15,6 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import openalgo
 import pytest
 
 from algohost.domain.instruments import Exchange, InstrumentKey
@@ -29,7 +30,7 @@ from tests.api.served import (
     running,
 )
 
-OTHER_PYTHON = os.environ.get("ALGOHOST_CLIENT2_PYTHON")
+OTHER_PYTHON = os.environ.get("ALGOHOST_OTHER_CLIENT")
 SAID = {"status": "success", "mode": "analyze"}
 ORDER_FIELDS = {
     "action", "average_price", "exchange", "order_status", "orderid", "price", "pricetype",
@@ -56,12 +57,12 @@ def run_script(python: str, served: Served) -> dict[str, Any]:
 @pytest.fixture(
     scope="module",
     params=[
-        "1",
+        "own client",
         pytest.param(
-            "2",
+            "other client",
             marks=pytest.mark.skipif(
                 not OTHER_PYTHON,
-                reason="ALGOHOST_CLIENT2_PYTHON names no interpreter with a 2.x openalgo client",
+                reason="ALGOHOST_OTHER_CLIENT names no Python with another openalgo (1.x or 2.x)",
             ),
         ),
     ],
@@ -69,8 +70,9 @@ def run_script(python: str, served: Served) -> dict[str, Any]:
 def said(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
     """Everything that the script heard, from a server that nobody else uses."""
     with running() as served:
-        heard = run_script(sys.executable if request.param == "1" else str(OTHER_PYTHON), served)
-        assert heard["version"].startswith(f"{request.param}.")
+        is_own = request.param == "own client"
+        heard = run_script(sys.executable if is_own else str(OTHER_PYTHON), served)
+        assert (heard["version"] == openalgo.__version__) is is_own
         yield heard
 
 

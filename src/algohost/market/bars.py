@@ -130,7 +130,7 @@ def bar_end(instant: int, interval: Interval) -> int:
         anchor = day_start(day) + SESSION_START
         return min(anchor + ((start - anchor) // step + 1) * step, day_start(day + 1))
     if interval is Interval.M:
-        month = np.datetime64(day, "D").astype("datetime64[M]") + 1
+        month = np.datetime64(day, "D").astype("datetime64[M]") + np.timedelta64(1, "M")
         return day_start(int(month.astype("datetime64[D]").astype(np.int64)))
     return day_start(day + (7 if interval is Interval.W else 1))
 
