@@ -12,13 +12,15 @@ import secrets
 from dataclasses import replace
 from typing import Final
 
+from sqlalchemy import Connection
+
 from algohost.agent.client import AgentUnavailable
 from algohost.domain.decide import AGENT_AWAY, Conclude, Launch, Start, Stop, Wait, decide
 from algohost.domain.errors import AlgohostError
 from algohost.domain.ids import RunId, StrategyId
 from algohost.domain.ports import Clock
 from algohost.domain.runs import Ended, Run, RunEvent, RunState, StopAsked, apply
-from algohost.domain.strategies import Strategy, Wanted
+from algohost.domain.strategies import Intent, Strategy, Wanted
 from algohost.host import tokens
 from algohost.host.keeper import RunKeeper
 from algohost.host.launch import Launching
@@ -63,6 +65,7 @@ class Reconciler:
         self._wake = asyncio.Event()
         self._visits: dict[StrategyId, asyncio.Task[None]] = {}
         self._places = asyncio.Semaphore(_AT_ONCE)
+        self._minted: dict[RunId, str] = {}
         self.failures = 0
         agent.on_change(self._heard_of_run, self.look_at_all)
 
@@ -96,6 +99,18 @@ class Reconciler:
             for task in self._visits.values():
                 task.cancel()
 
+    async def intend(self, strategy: Strategy, intent: Intent) -> None:
+        """Commits a new intent, and with it the run where nothing holds the start back.
+
+        The caller holds the strategy's lock.
+        """
+        wanted = replace(strategy, intent=intent)
+        view = self._registry.find(strategy.id)
+        latest = view.latest if view is not None else None
+        action = decide(wanted, latest, self._agent.sighting(latest))
+        run = self._new_run(wanted) if isinstance(action, Start) else None
+        await self._commit(wanted, intent=True, run=run)
+
     async def step(self, strategy_id: StrategyId) -> bool:
         """One observation, one decision, one act; says whether another step may follow at once.
 
@@ -109,7 +124,7 @@ class Reconciler:
         action = decide(view.strategy, view.latest, sighting)
         match action:
             case Start():
-                await self._insert_run(view.strategy)
+                await self._commit(view.strategy, intent=False, run=self._new_run(view.strategy))
             case Launch():
                 return await self._launch(view)
             case Stop(run_id=run_id):
@@ -169,7 +184,7 @@ class Reconciler:
         assert view is not None, "the caller holds the lock, so nobody removed it"
         return view
 
-    async def _insert_run(self, strategy: Strategy) -> None:
+    def _new_run(self, strategy: Strategy) -> Run:
         run = Run(
             id=RunId(secrets.token_hex(8)),
             strategy_id=strategy.id,
@@ -177,18 +192,30 @@ class Reconciler:
             intent_number=strategy.intent.number,
             created_at=self._clock.now(),
         )
-        run = replace(run, log_name=self._launching.log_name(run))
-        await self._database.write(lambda c: stored_runs.insert(c, run))
-        self._registry.put_run(run)
+        return replace(run, log_name=self._launching.log_name(run))
+
+    async def _commit(self, strategy: Strategy, *, intent: bool, run: Run | None) -> None:
+        """Intent and run in one transaction: one sync, and no moment with half of it."""
+        token, token_hash = tokens.mint()
+
+        def write(connection: Connection) -> None:
+            if intent:
+                stored_strategies.add_intent(connection, strategy.id, strategy.intent)
+            if run is not None:
+                stored_runs.insert(connection, run, token_hash=token_hash)
+
+        await self._database.write(write)
+        self._registry.put_strategy(strategy)
+        if run is not None:
+            self._minted[run.id] = token
+            self._registry.put_run(run)
 
     async def _launch(self, view: StrategyView) -> bool:
         run, strategy = view.latest, view.strategy
         assert run is not None, "only a run is launched"
-        token, token_hash = tokens.mint()
-
-        await self._database.write(lambda c: stored_runs.set_token_hash(c, run.id, token_hash))
+        token = self._minted.pop(run.id, None) or await self._mint_again(run)
         content = self._database.read(lambda c: stored_strategies.content(c, run.version_id))
-        self._token_index.add_run_token(token_hash, strategy, run.id)
+        self._token_index.add_run_token(tokens.hash_of(token), strategy, run.id)
         try:
             spec = self._launching.spec(run, strategy, content, token)
             await self._agent.start(spec)
@@ -196,6 +223,12 @@ class Reconciler:
             self._registry.put_gates(strategy.id, (AGENT_AWAY,))
             return False
         return True
+
+    async def _mint_again(self, run: Run) -> str:
+        """A token for a run whose first one was lost with the server that made it."""
+        token, token_hash = tokens.mint()
+        await self._database.write(lambda c: stored_runs.set_token_hash(c, run.id, token_hash))
+        return token
 
     async def _stop(self, view: StrategyView, run_id: RunId) -> bool:
         run = view.latest

@@ -157,7 +157,8 @@ class StrategyService:
             _refuse_second_start(view)
             _refuse_draft(view.strategy)
             await self._intend(view.strategy, Wanted.RUNNING, by=_name(user))
-            await self._reconciler.step(view.strategy.id)
+            if not self._is_live(view.strategy.id):  # something holds it back: say what
+                await self._reconciler.step(view.strategy.id)
         self._reconciler.look_at(view.strategy.id)
         return self.get(user, strategy_id)
 
@@ -193,12 +194,15 @@ class StrategyService:
             await self._database.write(lambda c: stored.mark_deleted(c, view.strategy.id, at=now))
             self._registry.remove(view.strategy.id)
 
+    def _is_live(self, strategy_id: StrategyId) -> bool:
+        view = self._registry.find(strategy_id)
+        return view is not None and view.latest is not None and view.latest.is_live
+
     async def _intend(self, strategy: Strategy, wanted: Wanted, *, by: str) -> None:
         intent = Intent(
             number=strategy.intent.number + 1, wanted=wanted, by=by, at=self._clock.now()
         )
-        await self._database.write(lambda c: stored.add_intent(c, strategy.id, intent))
-        self._registry.put_strategy(replace(strategy, intent=intent))
+        await self._reconciler.intend(strategy, intent)
 
 
 def _may_see(user: User, view: StrategyView) -> bool:

@@ -43,6 +43,11 @@ class RunTokenIndex:
 
 
 def mint() -> tuple[str, str]:
-    """A new token of 256 random bits in hexadecimal, and the SHA-256 under which it is kept."""
+    """A new token of 256 random bits in hexadecimal, and the hash under which it is kept."""
     token = secrets.token_hex(32)
-    return token, hashlib.sha256(token.encode()).hexdigest()
+    return token, hash_of(token)
+
+
+def hash_of(token: str) -> str:
+    """The SHA-256 of a token, in lower-case hexadecimal."""
+    return hashlib.sha256(token.encode()).hexdigest()

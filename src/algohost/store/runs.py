@@ -11,10 +11,10 @@ from algohost.domain.runs import Outcome, OutcomeKind, ProcessIdentity, Run, Run
 from algohost.store.tables import runs
 
 
-def insert(connection: Connection, run: Run) -> None:
+def insert(connection: Connection, run: Run, *, token_hash: str | None = None) -> None:
     """Keeps a new run. Raises ``Conflict`` while the strategy has another live one."""
     try:
-        connection.execute(runs.insert().values(**_to_row(run)))
+        connection.execute(runs.insert().values(**_to_row(run), token_hash=token_hash))
     except IntegrityError as error:
         other = live_run_id(connection, run.strategy_id)
         if other is None:
@@ -32,7 +32,7 @@ def update(connection: Connection, run: Run) -> None:
 
 
 def set_token_hash(connection: Connection, run_id: RunId, token_hash: str) -> None:
-    """Gives the run its token, before it is launched."""
+    """Gives the run another token, before it is launched."""
     connection.execute(runs.update().where(runs.c.id == run_id).values(token_hash=token_hash))
 
 
