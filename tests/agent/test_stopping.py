@@ -228,7 +228,7 @@ def test_thirty_stops_at_once_end_within_grace_and_two_seconds(driver: Driver) -
         driver.start(run_id, IGNORES)
     for run_id in ids:
         driver.says(run_id, "up")
-    began = time.monotonic()
+    asked_at = time.time()
 
     async def stop_all() -> None:
         stops = (driver.client.stop(i, grace_seconds=1.0, by="all") for i in ids)
@@ -236,7 +236,7 @@ def test_thirty_stops_at_once_end_within_grace_and_two_seconds(driver: Driver) -
 
     driver.do(stop_all())
     until(lambda: all(driver.facts()[run_id].state == "ended" for run_id in ids))
-    assert time.monotonic() - began < 1.0 + 2.0
+    assert max(end_of(driver.facts()[run_id]).ended_at for run_id in ids) - asked_at < 1.0 + 2.0
     assert {end_of(driver.facts()[run_id]).stop_step for run_id in ids} == {"kill"}
 
 
@@ -247,7 +247,7 @@ def test_a_new_agent_goes_on_with_the_ladder_of_a_killed_one(
     driver = lone()
     driver.start("mid", TRAPS, launcher=launcher)
     driver.says("mid", "up")
-    began = time.monotonic()
+    asked_at = time.time()
     driver.stop("mid", grace_seconds=1.5)
     driver.says("mid", "trapped")
     driver.kill(driver.status()["pid"])
@@ -255,7 +255,7 @@ def test_a_new_agent_goes_on_with_the_ladder_of_a_killed_one(
     assert driver.facts()["mid"].state == "stopping"
     end = end_of(driver.ended("mid"))
     assert (end.signal, end.stop_step, end.stop_by) == (signal.SIGKILL, "kill", "test")
-    assert time.monotonic() - began < 1.5 + 2.0
+    assert end.ended_at - asked_at < 1.5 + 2.0
     assert driver.log("mid").count("trapped") == 1
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -159,6 +160,7 @@ def test_a_run_that_vanished_with_the_machine_is_unknown(lone: Callable[..., Dri
     assert (ended.exit.how, ended.exit.code, ended.exit.signal) == ("unknown", None, None)
     assert fact.pid is not None
     assert is_alive(fact.pid), "no pid of another boot may be signalled"
+    driver.kill(fact.pid)
 
 
 def test_a_torn_or_broken_journal_is_reported_and_kept(lone: Callable[..., Driver]) -> None:
@@ -252,6 +254,21 @@ def test_a_terminated_agent_leaves_its_runs_alone(
     until(lambda: not is_alive(agent))
     driver.connect()
     assert (driver.facts()["kept"].pid, driver.facts()["kept"].state) == (fact.pid, "running")
+
+
+def test_an_agent_whose_folder_was_deleted_leaves_when_its_runs_have_ended(
+    lone: Callable[..., Driver],
+) -> None:
+    driver = lone()
+    fact = driver.start("last", TICKER)
+    pids = [driver.status()["pid"], *driver.zygote_pids()]
+    shutil.rmtree(driver.state_dir)
+    assert fact.pid is not None
+    until(lambda: ticks(driver, "last") > 300)
+    assert [is_alive(pid) for pid in pids] == [True, True]
+    leave(driver, "last", 0)
+    until(lambda: not is_alive(pids[0]))
+    driver.kill(pids[1])
 
 
 def test_forgotten_runs_leave_the_journal_when_it_is_compacted(

@@ -1,7 +1,7 @@
 """Random commands and quotes against one account; the ledger is checked after every event."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from functools import reduce
 from itertools import groupby
@@ -20,16 +20,17 @@ from algohost.domain.orders import (
     OrderChanges,
     OrderRequest,
     OrderStatus,
+    Position,
     PriceType,
     Product,
 )
 from algohost.domain.quotes import Quote
-from algohost.exchange.account import ARROWS, AccountState, fold
+from algohost.exchange.account import ARROWS, AccountState, fold, position_key
 from algohost.exchange.codec import from_record
 from algohost.exchange.day import day_position, summed
 from algohost.exchange.events import Event, Filled, order_id_of
 from algohost.exchange.fills import AT_TOUCH, Fill
-from algohost.exchange.margins import FLAT_MARGIN, hold_for
+from algohost.exchange.margins import FLAT_MARGIN, Resting
 from tests.exchange.desk import ACCOUNT, EMA, INFY, RSI, TCS, UNATTRIBUTED, Desk, quote
 
 CASH = Decimal(20_000)
@@ -112,7 +113,13 @@ class Watched(Desk):
             )
             if place.product is Product.CNC:
                 assert position.quantity >= 0
-            assert group.hold == hold_for(FLAT_MARGIN, position, group.resting.values()) >= 0
+            resting = [
+                i for i in state.resting(place.key).values() if position_key(i.order) == place
+            ]
+            for action, side in ((Action.BUY, group.buys), (Action.SELL, group.sells)):
+                open_ones = [i for i in resting if i.order.request.action is action]
+                assert side.units == sum(i.order.open_quantity for i in open_ones)
+            assert group.hold == worst_hold(position, resting) >= 0
             held += group.hold
             realised += position.realised
             unrealised += position.unrealised(last)
@@ -122,6 +129,33 @@ class Watched(Desk):
         assert state.cash + unrealised == CASH + sum(self.flows.values()) + sum(
             units * (self.mark(key) or 0) for (_, key, _), units in self.units.items()
         )
+
+
+def worst_hold(position: Position, resting: Iterable[Resting]) -> Decimal:
+    """What is to be held, by looking at every order."""
+    base = FLAT_MARGIN.required(position.key, position.product, abs(position.open_value))
+    worst = base
+    sides: dict[Action, list[Resting]] = {}
+    for item in resting:
+        sides.setdefault(item.order.request.action, []).append(item)
+    for action, items in sides.items():
+        closes = max(0, -action.sign * position.quantity)
+        opens = FLAT_MARGIN.required(position.key, position.product, _value_beyond(closes, items))
+        worst = max(worst, opens if closes else base + opens)
+    return worst
+
+
+def _value_beyond(closes: int, items: list[Resting]) -> Decimal:
+    """The value of the dearest units that remain when ``closes`` units are set aside."""
+    units = sum(item.order.open_quantity for item in items) - closes
+    value = Decimal(0)
+    for item in sorted(items, key=lambda item: item.reserve, reverse=True):
+        if units <= 0:
+            break
+        taken = min(units, item.order.open_quantity)
+        value += taken * item.reserve
+        units -= taken
+    return value
 
 
 class PaperAccount(RuleBasedStateMachine):

@@ -20,6 +20,8 @@ from algohost.runner.processes import Processes
 ALREADY_THERE: Final = 3
 """The exit code of an agent whose folder another one owns."""
 _SET_DUMPABLE, _SET_NAME, _SET_CHILD_SUBREAPER = 4, 15, 36
+_LOCK_NAME: Final = "agent.lock"
+_FOLDER_LOOK_SECONDS: Final = 2.0
 _LARGEST_LOG_BYTES: Final = 4 << 20
 
 
@@ -36,7 +38,7 @@ def main(_search_path: list[str] | None = None) -> NoReturn:
     elif os.getsid(0) != os.getpid() and os.getpgrp() != os.getpid():
         os.setsid()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    lock = os.open("agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = os.open(_LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -109,10 +111,18 @@ def _serve(settings: Settings) -> None:
 
     loop.watch(wake_read, selectors.EVENT_READ, wake)
     agent.open()
+    _leave_with_the_folder(loop, agent)
     with contextlib.suppress(AttributeError, OSError):  # what importing has used, given back
         ctypes.CDLL(None).malloc_trim(0)
     loop.run()
     agent.close()
+
+
+def _leave_with_the_folder(loop: Loop, agent: Agent) -> None:
+    """An agent whose folder was deleted can be reached by nobody: it stays for its runs only."""
+    if not Path(_LOCK_NAME).exists() and not agent.has_live_runs:
+        loop.stop()
+    loop.later(_FOLDER_LOOK_SECONDS, lambda: _leave_with_the_folder(loop, agent))
 
 
 if __name__ == "__main__":

@@ -83,6 +83,11 @@ class Agent:
         if self._listener is not None:
             transport.close(self._settings.state_dir, self._listener)
 
+    @property
+    def has_live_runs(self) -> bool:
+        """Whether any run has not ended."""
+        return bool(self._table.live())
+
     def reap(self) -> None:
         """To be called after ``SIGCHLD``."""
         self._watcher.reap()

@@ -110,7 +110,7 @@ def _wait_for_page(
             raise _why_it_ended(control.run_dir, code, log_start)
         with contextlib.suppress(AlgohostError):
             found = control.ask("GET", "/v1/server", timeout_seconds=5)
-            if found["pid"] == child.pid and _page_answers(str(found["web"])):
+            if _is_ours(found, child.pid) and _page_answers(str(found["web"])):
                 return found
         time.sleep(_LOOK_SECONDS)
     message = (
@@ -118,6 +118,12 @@ def _wait_for_page(
         f"{START_SECONDS:.0f} s; look at {control.run_dir.server_log}."
     )
     raise Unavailable(message, code="NO_ANSWER")
+
+
+def _is_ours(found: Mapping[str, Any], pid: int) -> bool:
+    """Whether the server that answers is the one that was started as process ``pid``."""
+    # the python.exe of a Windows environment is a launcher, whose pid is not the server's
+    return sys.platform == "win32" or bool(found["pid"] == pid)
 
 
 def _page_answers(web: str) -> bool:

@@ -23,9 +23,17 @@ from algohost.domain.errors import Conflict
 from algohost.domain.ids import IST, AccountId, OrderId
 from algohost.domain.instruments import InstrumentKey
 from algohost.domain.money import ZERO
-from algohost.domain.orders import Book, Funds, Order, OrderStatus, Position, Product, Trade
+from algohost.domain.orders import Action, Book, Funds, Order, OrderStatus, Position, Product, Trade
 from algohost.exchange import events as ev
-from algohost.exchange.margins import FLAT_MARGIN, MarginModel, Resting, hold_for
+from algohost.exchange.layers import Layer
+from algohost.exchange.margins import (
+    FLAT_MARGIN,
+    NOTHING_OFFERED,
+    MarginModel,
+    Offered,
+    Resting,
+    hold_for,
+)
 from algohost.exchange.numbers import serial_of
 from algohost.exchange.positions import after_fill
 
@@ -65,12 +73,20 @@ class Group:
     """The position before the first trade of ``day``."""
     day: date | None = None
     """The day in IST of the newest trade."""
-    resting: Mapping[OrderId, Resting]
+    buys: Offered = NOTHING_OFFERED
+    """What its open orders may still buy."""
+    sells: Offered = NOTHING_OFFERED
     hold: Decimal = ZERO
 
     def opening_on(self, day: date) -> Position:
         """The position as it stood when ``day`` began, ``day`` being today."""
         return self.opening if self.day == day else self.position
+
+    def offering(self, item: Resting, *, sign: int) -> Self:
+        """With ``item`` among its open orders (``sign`` 1), or no longer among them (-1)."""
+        if item.order.request.action is Action.BUY:
+            return replace(self, buys=self.buys.plus(item, sign=sign))
+        return replace(self, sells=self.sells.plus(item, sign=sign))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +119,7 @@ class AccountState:
         self._margin = margin
         self._orders: MutableMapping[OrderId, Order] = {}
         self._groups: MutableMapping[PositionKey, Group] = {}
-        self._resting: MutableMapping[InstrumentKey, Mapping[OrderId, Resting]] = {}
+        self._resting: MutableMapping[InstrumentKey, MutableMapping[OrderId, Resting]] = {}
         self._net: MutableMapping[InstrumentKey, _Net] = {}
         self._trades: list[Trade] = []
 
@@ -149,7 +165,7 @@ class AccountState:
         if found is not None:
             return found
         flat = Position(book=key.book, key=key.key, product=key.product)
-        return Group(position=flat, opening=flat, resting={})
+        return Group(position=flat, opening=flat)
 
     def unrealised(self, marks: Marks) -> Decimal:
         """What all open units would gain at the marks; exact.
@@ -306,12 +322,26 @@ class AccountState:
         """Stores an order, and its group with what is now held for it."""
         self._orders[order.id] = order
         place, item = position_key(order), Resting(order=order, reserve=reserve)
-        group = self.group(place)
-        resting = _with(group.resting, item)
-        hold = hold_for(self._margin, group.position, resting.values())
+        group, resting = self.group(place), self._resting_to_change(place.key)
+        before = resting.pop(order.id, None) if order.status.is_final else resting.get(order.id)
+        if before is not None:
+            group = group.offering(before, sign=-1)
+        if not order.status.is_final:
+            resting[order.id] = item
+            group = group.offering(item, sign=1)
+        hold = hold_for(self._margin, group.position, buys=group.buys, sells=group.sells)
         self.hold += hold - group.hold
-        self._groups[place] = replace(group, resting=resting, hold=hold)
-        self._resting[place.key] = _with(self._resting.get(place.key, {}), item)
+        self._groups[place] = replace(group, hold=hold)
+
+    def _resting_to_change(self, key: InstrumentKey) -> MutableMapping[OrderId, Resting]:
+        """The open orders of an instrument; a draft gets a layer of its own over them."""
+        if not isinstance(self._resting, ChainMap):
+            return self._resting.setdefault(key, {})
+        own = self._resting.maps[0]
+        found = own.get(key)
+        if found is None:
+            found = own[key] = Layer(self._resting.get(key, {}))
+        return found
 
 
 def fold(state: AccountState, event: ev.Event) -> AccountState:
@@ -323,15 +353,6 @@ def fold(state: AccountState, event: ev.Event) -> AccountState:
 def position_key(order: Order) -> PositionKey:
     """The position that an order trades on."""
     return PositionKey(order.book, order.request.key, order.request.product)
-
-
-def _with(resting: Mapping[OrderId, Resting], item: Resting) -> Mapping[OrderId, Resting]:
-    changed = dict(resting)
-    if item.order.status.is_final:
-        changed.pop(item.order.id, None)
-    else:
-        changed[item.order.id] = item
-    return changed
 
 
 def _trade(order: Order, event: ev.Filled) -> Trade:

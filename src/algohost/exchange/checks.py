@@ -49,11 +49,8 @@ def uncovered_delivery(state: AccountState, order: Order) -> str | None:
     if request.product is not Product.CNC or request.action is Action.BUY:
         return None
     group = state.group(position_key(order))
-    offered = sum(
-        item.order.open_quantity
-        for item in group.resting.values()
-        if item.order.request.action is Action.SELL and item.order.id != order.id
-    )
+    itself = state.resting(request.key).get(order.id)
+    offered = group.sells.units - (itself.order.open_quantity if itself is not None else 0)
     asked, held = request.quantity - order.filled_quantity, max(0, group.position.quantity)
     if asked <= held - offered:
         return None

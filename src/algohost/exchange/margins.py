@@ -1,10 +1,10 @@
 """What is held of an account's cash for its positions and open orders."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 from algohost.domain.instruments import InstrumentKey
 from algohost.domain.orders import Action, Order, Position, Product
@@ -52,7 +52,45 @@ class Resting:
     reserve: Decimal
 
 
-def hold_for(model: MarginModel, position: Position, resting: Iterable[Resting]) -> Decimal:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Offered:
+    """One side of the open orders on a position, summed by price."""
+
+    units: int = 0
+    value: Decimal = Decimal(0)
+    """Rupees of all those units, each at the price of its order's reserve."""
+    prices: Mapping[Decimal, int] = field(default_factory=dict)
+    """How many units at each reserve."""
+
+    def plus(self, item: Resting, *, sign: int) -> Self:
+        """With the open units of ``item`` added ``sign`` times, which is 1 or -1."""
+        units, prices = sign * item.order.open_quantity, dict(self.prices)
+        prices[item.reserve] = prices.get(item.reserve, 0) + units
+        if not prices[item.reserve]:
+            del prices[item.reserve]
+        return replace(
+            self,
+            units=self.units + units,
+            value=self.value + units * item.reserve,
+            prices=prices,
+        )
+
+    def value_beyond(self, closes: int) -> Decimal:
+        """The value of the dearest units that remain when ``closes`` units are set aside."""
+        value, left = self.value, min(closes, self.units)
+        for price in sorted(self.prices) if left else ():
+            taken = min(left, self.prices[price])
+            value -= taken * price
+            left -= taken
+            if not left:
+                break
+        return value
+
+
+NOTHING_OFFERED: Final = Offered()
+
+
+def hold_for(model: MarginModel, position: Position, *, buys: Offered, sells: Offered) -> Decimal:
     """What one position and the open orders on it need: the worst of what may become of them.
 
     Either all open purchases fill or all open sales do. An order holds nothing for the units
@@ -62,24 +100,10 @@ def hold_for(model: MarginModel, position: Position, resting: Iterable[Resting])
     """
     base = model.required(position.key, position.product, abs(position.open_value))
     worst = base
-    sides: dict[Action, list[Resting]] = {}
-    for item in resting:
-        sides.setdefault(item.order.request.action, []).append(item)
-    for action, items in sides.items():
+    for action, side in ((Action.BUY, buys), (Action.SELL, sells)):
+        if not side.units:
+            continue
         closes = max(0, -action.sign * position.quantity)
-        opens = model.required(position.key, position.product, _value_beyond(closes, items))
+        opens = model.required(position.key, position.product, side.value_beyond(closes))
         worst = max(worst, opens if closes else base + opens)
     return worst
-
-
-def _value_beyond(closes: int, items: list[Resting]) -> Decimal:
-    """The value of the dearest units that remain when ``closes`` units are set aside."""
-    units = sum(item.order.open_quantity for item in items) - closes
-    value = Decimal(0)
-    for item in sorted(items, key=lambda item: item.reserve, reverse=True):
-        if units <= 0:
-            break
-        taken = min(units, item.order.open_quantity)
-        value += taken * item.reserve
-        units -= taken
-    return value

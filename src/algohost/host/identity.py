@@ -6,6 +6,7 @@ of the 256-bit random ones.
 """
 
 import asyncio
+import base64
 import hashlib
 import logging
 import re
@@ -68,7 +69,7 @@ class Identity:
         self._database = database
         self._clock = clock
         self._hasher = hasher or PasswordHasher()
-        self._nobody_hash = self._hasher.hash(secrets.token_urlsafe(16))
+        self._nobody_hash = _hash_of_nothing(self._hasher)
         self._throttle = Throttle(clock.monotonic)
         self._checks = asyncio.Semaphore(_CHECKS_AT_ONCE)
         self._later: set[asyncio.Task[None]] = set()
@@ -375,6 +376,16 @@ def _check_password(password: str, name: str) -> None:
         )
     if password.lower() == name.lower():
         raise Invalid("The password is the name; choose another.", code="BAD_PASSWORD")
+
+
+def _hash_of_nothing(hasher: PasswordHasher) -> str:
+    """A hash that no password has and that costs as much to check as a real one."""
+
+    def random(length: int) -> str:
+        return base64.b64encode(secrets.token_bytes(length)).decode().rstrip("=")
+
+    costs = f"m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
+    return f"$argon2id$v=19${costs}${random(hasher.salt_len)}${random(hasher.hash_len)}"
 
 
 def _wrong_credentials() -> Unauthorized:

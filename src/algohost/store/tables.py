@@ -134,7 +134,6 @@ runs = Table(
         "strategy_id",
         unique=True,
         sqlite_where=text("state != 'ended'"),
-        postgresql_where=text("state != 'ended'"),
     ),
 )
 

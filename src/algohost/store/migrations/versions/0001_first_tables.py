@@ -143,7 +143,6 @@ def _runs() -> None:
         ["strategy_id"],
         unique=True,
         sqlite_where=sa.text("state != 'ended'"),
-        postgresql_where=sa.text("state != 'ended'"),
     )
 
 
