@@ -219,6 +219,28 @@ def test_a_zygote_that_does_not_answer_is_replaced_and_its_runs_go_on(
     assert end.code == 6
 
 
+def test_a_zygote_of_an_earlier_release_stays_for_its_runs_and_starts_none(
+    lone: Callable[..., Driver],
+) -> None:
+    driver = lone()
+    driver.start("old", TICKER)
+    (old,) = driver.zygote_pids()
+    driver.kill(driver.status()["pid"])
+    (path,) = driver.state_dir.glob("zygote-*.sock")
+    key = path.name.split("-")[1]
+    path.rename(path.with_name(path.name.replace(key, key[:8] + "00000000")))
+    driver.connect()
+    assert driver.zygote_pids() == [old]
+    driver.start("new", TICKER)
+    (_, new) = driver.zygote_pids()
+    leave(driver, "old", 9)
+    end = driver.ended("old").exit
+    assert end is not None
+    assert (end.code, end.how) == (9, "reaped")
+    until(lambda: not is_alive(old))
+    until(lambda: driver.zygote_pids() == [new])
+
+
 def test_a_second_agent_of_a_folder_leaves_at_once(lone: Callable[..., Driver]) -> None:
     driver = lone()
     first = driver.status()["pid"]

@@ -66,6 +66,7 @@ class Agent:
         )
         self._starter.on_reaped = self._watcher.told
         self._watcher.on_exit = self._main_has_ended
+        self._table.listen(self._look_after_zygotes)
         self._table.listen(self._leave_when_empty)
         self._listener: transport.Listener | None = None
 
@@ -130,13 +131,19 @@ class Agent:
         else:
             self._leave()
 
+    def _parents(self) -> set[int]:
+        return {run.zygote for run in self._table.live() if run.zygote is not None}
+
+    def _look_after_zygotes(self, run: Run) -> None:
+        if run.has_ended:
+            self._zygotes.retire(in_use=self._parents(), are_all=False)
+
     def _leave_when_empty(self, _run: Run | None = None) -> None:
         if self._is_leaving and not self._table.live():
             self._loop.soon(self._leave)
 
     def _leave(self) -> None:
-        parents = {run.zygote for run in self._table.live() if run.zygote is not None}
-        self._zygotes.retire(in_use=parents)
+        self._zygotes.retire(in_use=self._parents(), are_all=True)
         for done in self._done:
             done()
         self._done.clear()
@@ -165,6 +172,7 @@ class Agent:
         live = self._table.live()
         for run in live:
             self._take_up(run, boot_id)
+        self._zygotes.retire(in_use=self._parents(), are_all=False)
         seconds = time.monotonic() - began
         log.info("recovered runs=%d live=%d seconds=%.3f", len(runs), len(live), seconds)
 

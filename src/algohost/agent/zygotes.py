@@ -140,10 +140,15 @@ class Zygotes:
                 _kill(self._processes, zygote.pid)
                 path.unlink(missing_ok=True)
 
-    def retire(self, *, in_use: set[int]) -> None:
-        """Asks the zygotes to exit that are no longer parents of anything."""
+    def retire(self, *, in_use: set[int], are_all: bool) -> None:
+        """Asks zygotes to exit that are no longer parents of anything.
+
+        All of them, or just those of an earlier release: a run keeps its zygote, the next run
+        gets one of this release.
+        """
         for zygote in self._all:
-            if zygote.link is not None and zygote.pid not in in_use:
+            is_earlier = not zygote.key.endswith(f"{_release():08x}")
+            if (are_all or is_earlier) and zygote.link is not None and zygote.pid not in in_use:
                 zygote.link.send({"do": "quit"})
 
     def _of(self, interpreter: str | None) -> Zygote | None:
@@ -298,15 +303,17 @@ class Zygotes:
 
 
 def _key(interpreter: str | None) -> str:
-    """Names an interpreter together with the code that its zygote has loaded."""
-    text = "\n".join((interpreter or sys.executable, *_fingerprint()))
-    return f"{hash_of(text):08x}"
+    """Names an interpreter, and the release of our code that its zygote has loaded."""
+    return f"{hash_of(interpreter or sys.executable):08x}{_release():08x}"
 
 
 @cache
-def _fingerprint() -> tuple[str, ...]:
-    paths = sorted(Path(bootstrap.__file__).parent.glob("*.py"))
-    return tuple(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in paths)
+def _release() -> int:
+    """Stands for the code that zygotes started by this agent run."""
+    facts = [bootstrap.__file__]
+    for path in sorted(Path(bootstrap.__file__).parent.glob("*.py")):
+        facts.append(f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}")
+    return hash_of("\n".join(facts))
 
 
 def _kill_pid(pid: int | None) -> None:
