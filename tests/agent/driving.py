@@ -130,15 +130,18 @@ class Driver:
 
     def close(self) -> None:
         """Ends the agent with all its runs, then whatever a test has left behind."""
+        failures = 0
         with contextlib.suppress(AgentUnavailable):
             self.connect()
             for fact in self.do(self.client.list()):
                 if fact.state != "ended":
                     self.stop(fact.run_id, grace_seconds=0)
+            failures = self.status()["callback_failures"]
             self.do(self.client.shutdown(stop_runs=True))
         self.do(self.client.close())
         self._runner.close()
         sweep(self.folder)
+        assert failures == 0, "the agent's log has a traceback"
 
 
 def sweep(folder: Path) -> None:

@@ -8,6 +8,7 @@ import resource
 import selectors
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -284,3 +285,32 @@ def test_a_callback_that_raises_is_counted_and_the_loop_goes_on(
     assert (sorted(calls), loop.failures) == (["ready", "timer"], 1)
     os.close(read)
     os.close(write)
+
+
+def test_an_event_is_never_delivered_to_the_descriptors_successor() -> None:
+    """Regression: a status pipe read for one run closed the pipe of the next under its number."""
+    loop = Loop()
+    pipes = [os.pipe(), os.pipe()]
+    calls: list[str] = []
+    spare: list[int] = []
+
+    def replace_the_other(mine: int, other: int, _events: int) -> None:
+        calls.append("first")
+        for descriptor in (mine, other):
+            loop.forget(descriptor)
+        os.close(other)
+        successor, write = os.pipe()
+        assert successor == other
+        spare.extend((successor, write))
+        loop.watch(successor, selectors.EVENT_READ, lambda _events: calls.append("successor"))
+
+    for (mine, write), (other, _) in zip(pipes, reversed(pipes), strict=True):
+        os.write(write, b"x")
+        ready = partial(replace_the_other, mine, other)
+        loop.watch(mine, selectors.EVENT_READ, ready)
+    loop.run_once()
+    loop.later(0.0, loop.stop)
+    loop.run()
+    assert calls == ["first"]
+    for descriptor in {*pipes[0], *pipes[1], *spare}:
+        os.close(descriptor)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Server, log_in, watch
 
@@ -59,6 +59,8 @@ def test_every_page_is_sound_in_both_themes(
     folder = os.environ.get("ALGOHOST_SHOTS")
     serious = {}
     page.goto("/login")
+    # axe must not look while the script is enabling the button
+    expect(page.get_by_role("button", name="Log in")).to_be_enabled()
     serious["login"] = findings(page)
     log_in(page)
     for name, path in PAGES.items():
@@ -68,6 +70,7 @@ def test_every_page_is_sound_in_both_themes(
             page.screenshot(path=f"{folder}/{name}-{size}-{theme}.png")
         serious[name] = findings(page)
     page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
     serious["shortcuts"] = findings(page)
     context.close()
     assert {k: v for k, v in serious.items() if v} == {}, json.dumps(serious, indent=1)
