@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import sys
@@ -69,7 +70,7 @@ async def open_host(settings: Settings, *, clock: Clock | None = None) -> AsyncI
     """
     clock = clock or SystemClock()
     folders = Folders(data=settings.data_dir)
-    market = await asyncio.to_thread(open_market, settings.market, clock, seed=settings.market_seed)
+    market = await asyncio.to_thread(_open_market, settings, clock)
     database = open_database(folders.database)
     watcher = FileWatcher()
     try:
@@ -148,6 +149,9 @@ async def _serve(settings: Settings) -> int:
         _end_on_signals(web)
         await feed.start()
         await control.start()
+        # What is here now stays: a full collection that goes through it stops the loop for some
+        # 60 ms, at any moment. What comes later is collected as always.
+        gc.freeze()
         log.info("server_up web=%s feed=%s", settings.web_url, settings.feed_url)
         try:
             await web.serve()
@@ -186,6 +190,12 @@ async def _running(*work: Coroutine[object, object, None]) -> AsyncIterator[None
 def _report_end(task: asyncio.Task[None]) -> None:
     if not task.cancelled():
         log.critical("loop_ended work=%r", task.get_coro(), exc_info=task.exception())
+
+
+def _open_market(settings: Settings, clock: Clock) -> MarketService:
+    market = open_market(settings.market, clock, seed=settings.market_seed)
+    market.tick()  # the first one draws the whole day: a quarter second, which no loop should wait
+    return market
 
 
 def _gateway(database: Database, market: MarketService) -> Gateway:

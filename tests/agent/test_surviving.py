@@ -1,5 +1,6 @@
 """R2, R3, R4, R5: agent, zygote or both are killed, and every run goes on and is known."""
 
+import asyncio
 import json
 import os
 import re
@@ -333,3 +334,36 @@ def test_shutdown_with_runs_stops_them_and_without_leaves_them(
     for zygote in zygotes:
         until(lambda pid=zygote: not is_alive(pid))  # type: ignore[misc]
     assert not Path(driver.state_dir / "agent.sock").exists()
+
+
+@pytest.mark.parametrize("is_zygote_killed", [False, True])
+@pytest.mark.parametrize("delay_seconds", [0.0, 0.05, 0.15])
+def test_starts_asked_again_after_a_kill_in_their_middle_run_exactly_once(
+    lone: Callable[..., Driver], is_zygote_killed: bool, delay_seconds: float
+) -> None:
+    """R7, R10: whether an id was launched is never in doubt."""
+    driver = lone("--warm")
+    driver.do(driver.client.warm())
+    script = driver.folder / "once.py"
+    script.write_text("import sys\nprint('ran')\nsys.exit(int(sys.argv[1]))")
+    specs = [
+        driver.spec(f"once{i}", script, args=(str(i),), launcher=LAUNCHERS[i % 8 == 0])
+        for i in range(40)
+    ]
+    pids = [driver.status()["pid"], *(driver.zygote_pids() if is_zygote_killed else [])]
+
+    async def burst() -> None:
+        starts = [asyncio.create_task(driver.client.start(spec)) for spec in specs]
+        await asyncio.sleep(delay_seconds)
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        await asyncio.gather(*starts, return_exceptions=True)
+
+    driver.do(burst())
+    driver.connect()
+    for spec in specs:
+        driver.do(driver.client.start(spec))
+    for code, spec in enumerate(specs):
+        end = driver.ended(spec.run_id).exit
+        assert end is not None
+        assert (end.code, driver.log(spec.run_id).count("ran")) == (code, 1)

@@ -79,7 +79,10 @@ class Loop:
     def run_once(self) -> None:
         """Waits for the next thing and handles what is ready."""
         for key, events in self._selector.select(self._patience()):
-            if self._is_running and key.fd in self._selector.get_map():
+            # an earlier callback of this turn may have closed the descriptor and the kernel
+            # have given its number away: whoever watches it now hears of it in the next turn
+            now_there = self._selector.get_map().get(key.fd)
+            if self._is_running and now_there is not None and now_there.data is key.data:
                 self._guard(partial(key.data, events))
         now = time.monotonic()
         while self._is_running and self._timers and self._timers[0].due <= now:

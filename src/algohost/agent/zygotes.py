@@ -310,9 +310,8 @@ def _key(interpreter: str | None) -> str:
 @cache
 def _release() -> int:
     """Stands for the code that zygotes started by this agent run."""
-    facts = [bootstrap.__file__]
-    for path in sorted(Path(bootstrap.__file__).parent.glob("*.py")):
-        facts.append(f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}")
+    paths = sorted(Path(bootstrap.__file__).parent.glob("*.py"))
+    facts = (f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in paths)
     return hash_of("\n".join(facts))
 
 

@@ -7,18 +7,17 @@ because nothing is sent before its intent is on disk, and nothing of it is kept 
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from typing import Final
 
 from algohost.broker.crash_points import CrashPoint, Reached, pass_by
 from algohost.broker.ports import Broker, OpenBroker, OutcomeUnknown
+from algohost.broker.prices import Prices
 from algohost.broker.views import Cancellation, DayPnl, PositionView, Scope
 from algohost.domain.errors import AlgohostError, NotFound, Unavailable
 from algohost.domain.ids import AccountId, OrderId, StrategyId
 from algohost.domain.instruments import InstrumentKey
-from algohost.domain.money import ZERO
 from algohost.domain.orders import (
     Action,
     Book,
@@ -27,7 +26,6 @@ from algohost.domain.orders import (
     OrderChanges,
     OrderRequest,
     OrderStatus,
-    Position,
     PriceType,
     Trade,
 )
@@ -84,10 +82,16 @@ class Gateway:
     async def recover(self, account_id: AccountId) -> None:
         """Opens an account, new ones included, and settles what a crash left between.
 
-        Nothing to do for one that is open. Raises ``Unavailable`` where the journal does not
-        answer: the account stays shut, and the next command or ``recover`` tries again.
+        Raises ``Unavailable`` where the journal does not answer: the account stays shut, and the
+        next command or ``recover`` tries again. An account that is open can be read even while
+        the journal fails: orders that cannot be settled are shown as unknown.
         """
-        await self._account(account_id)
+        try:
+            await self._account(account_id)
+        except Unavailable as error:
+            if account_id not in self._accounts:
+                raise
+            log.warning("orders_not_settled account=%s error=%s", account_id, error)
 
     async def close(self) -> None:
         """Lets what is under way end, and stops matching."""
@@ -218,18 +222,18 @@ class Gateway:
 
     def positions(self, scope: Scope) -> Sequence[PositionView]:
         """Positions that are open or were traded today, one per book; see ``views.netted``."""
-        account = self._opened(scope.account_id)
+        account, prices = self._opened(scope.account_id), Prices(self._market)
         return [
-            self._view(day.traded)
+            prices.view(day.traded)
             for day in account.broker.positions(day_of(self._market.now()), scope)
             if day.is_shown
         ]
 
     def holdings(self, scope: Scope) -> Sequence[PositionView]:
         """CNC shares held since before today, one row per book."""
-        account = self._opened(scope.account_id)
+        account, prices = self._opened(scope.account_id), Prices(self._market)
         return [
-            self._view(day.settled)
+            prices.view(day.settled)
             for day in account.broker.positions(day_of(self._market.now()), scope)
             if day.settled.quantity
         ]
@@ -240,14 +244,20 @@ class Gateway:
 
     def day_pnl(self, strategy_id: StrategyId) -> DayPnl:
         """What a strategy gained today, over the accounts that are open here."""
-        today = day_of(self._market.now())
-        realised = unrealised = ZERO
-        for account_id, account in self._accounts.items():
+        gained = DayPnl()
+        for account_id in self._accounts:
             scope = Scope(account_id=account_id, strategy_id=strategy_id)
-            for day in account.broker.positions(today, scope):
-                realised += day.traded.realised
-                unrealised += self._day_change([day.traded, day.settled], day.opening)
-        return DayPnl(realised=realised, unrealised=unrealised)
+            gained += self.day_pnls(scope).get(strategy_id, DayPnl())
+        return gained
+
+    def day_pnls(self, scope: Scope) -> Mapping[StrategyId | None, DayPnl]:
+        """What each book in scope gained today, that holds something or traded today."""
+        account, prices = self._opened(scope.account_id), Prices(self._market)
+        gained: dict[StrategyId | None, DayPnl] = {}
+        for day in account.broker.positions(day_of(self._market.now()), scope):
+            book = day.opening.book.strategy_id
+            gained[book] = gained.get(book, DayPnl()) + prices.gained(day)
+        return gained
 
     # -- the way of an order
 
@@ -348,23 +358,6 @@ class Gateway:
                 except Exception:
                     # An order is durable by now: who cannot hear of it must not undo it.
                     log.exception("order_listener_failed order=%s", order.id)
-
-    # -- what positions are worth
-
-    def _view(self, position: Position) -> PositionView:
-        try:
-            last = self._market.quote(position.key).last
-        except NotFound:
-            last = position.average_price
-        return PositionView(position=position, last=last)
-
-    def _day_change(self, parts: Sequence[Position], opening: Position) -> Decimal:
-        try:
-            quote = self._market.quote(opening.key)
-        except NotFound:
-            return ZERO
-        now = sum((part.unrealised(quote.last) for part in parts), ZERO)
-        return now - opening.unrealised(quote.previous_close)
 
     def _slices(self, key: InstrumentKey, quantity: int) -> Sequence[int]:
         """``quantity`` in pieces that the freeze quantity allows."""

@@ -286,14 +286,13 @@ class PaperBroker:
         if not self._in_doubt:
             return []
         try:
-            records = await self._journal.replay(self.account_id)
+            tail = await self._journal.replay(self.account_id, after=self._state.events)
         except Exception as error:  # the port may raise anything; none of it settles the doubt
             raise Unavailable(
                 "The order journal does not answer, so nothing was done. Look at the disk and at "
                 "the server's log, then try again.",
                 code="JOURNAL_UNAVAILABLE",
             ) from error
-        tail = records[self._state.events :]
         self._take_in([from_record(record) for record in tail])
         self._in_doubt = False
         return tail

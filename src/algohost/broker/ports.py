@@ -66,7 +66,7 @@ class Broker(Protocol):
         """Trades of a day in IST, oldest first."""
 
     def positions(self, day: date, books: Container[Book]) -> Sequence[DayPosition]:
-        """Every position ever held in ``books``, as it stands on ``day``, which is today."""
+        """What is held in ``books`` or was traded there on ``day``, which is today."""
 
     def position(self, key: PositionKey, day: date) -> DayPosition:
         """One position as it stands on ``day``, which is today; flat if there never was one."""

@@ -1,11 +1,13 @@
 """What the gateway's reads return, beyond orders, trades and funds."""
 
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import Self
 
 from algohost.domain.ids import AccountId, OrderId, StrategyId
 from algohost.domain.instruments import InstrumentKey
+from algohost.domain.money import ZERO
 from algohost.domain.orders import Book, Order, Position, Product
 from algohost.exchange.day import summed
 
@@ -49,9 +51,17 @@ class PositionView:
 class DayPnl:
     """What a strategy gained today, in rupees: carried positions from their previous close."""
 
-    realised: Decimal
-    unrealised: Decimal
+    realised: Decimal = ZERO
+    unrealised: Decimal = ZERO
     """The change of unrealised P&L over the day."""
+
+    def __add__(self, other: Self) -> Self:
+        """Of both together."""
+        return replace(
+            self,
+            realised=self.realised + other.realised,
+            unrealised=self.unrealised + other.unrealised,
+        )
 
     @property
     def total(self) -> Decimal:

@@ -89,8 +89,8 @@ class OrderJournal(Protocol):
     async def append(self, account_id: AccountId, records: Sequence[JournalRecord]) -> None:
         """Adds facts, all or none. Raises ``Conflict`` where a number is taken or skipped."""
 
-    async def replay(self, account_id: AccountId) -> Sequence[JournalRecord]:
-        """All facts of an account in order."""
+    async def replay(self, account_id: AccountId, *, after: int = 0) -> Sequence[JournalRecord]:
+        """The facts of an account in order: all, or those that follow number ``after``."""
 
     async def intents(self, account_id: AccountId) -> Sequence[Order]:
         """All intended orders of an account in the order they came."""

@@ -13,7 +13,7 @@ An order moves along these arrows only::
 """
 
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -121,7 +121,9 @@ class AccountState:
         self._groups: MutableMapping[PositionKey, Group] = {}
         self._resting: MutableMapping[InstrumentKey, MutableMapping[OrderId, Resting]] = {}
         self._net: MutableMapping[InstrumentKey, _Net] = {}
-        self._trades: list[Trade] = []
+        self._order_days: dict[date, list[OrderId]] = {}
+        self._trade_days: dict[date, list[Trade]] = {}
+        self._places: dict[Book, dict[PositionKey, None]] = {}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, AccountState) and vars(self) == vars(other)
@@ -139,13 +141,13 @@ class AccountState:
         """The order of that number, if the account knows it."""
         return self._orders.get(order_id)
 
-    def newest_orders(self) -> Iterable[Order]:
-        """All orders, the newest first."""
-        return reversed(self._orders.values())  # type: ignore[call-overload, no-any-return]
+    def orders_placed_on(self, day: date) -> Sequence[Order]:
+        """The orders of a day in IST, in the order the journal has them."""
+        return [self._orders[order_id] for order_id in self._order_days.get(day, ())]
 
-    def newest_trades(self) -> Iterable[Trade]:
-        """All trades, the newest first."""
-        return reversed(self._trades)
+    def trades_on(self, day: date) -> Sequence[Trade]:
+        """The trades of a day in IST, oldest first."""
+        return tuple(self._trade_days.get(day, ()))
 
     def resting(self, key: InstrumentKey) -> Mapping[OrderId, Resting]:
         """The orders of an instrument that may still trade, oldest first."""
@@ -158,6 +160,12 @@ class AccountState:
     def groups(self) -> Mapping[PositionKey, Group]:
         """Every position ever held, with its open orders."""
         return self._groups
+
+    def groups_of(self, books: Container[Book]) -> Iterator[Group]:
+        """The positions ever held in ``books``, at a cost that grows with those alone."""
+        for book, places in self._places.items():
+            if book in books:
+                yield from (self._groups[place] for place in places)
 
     def group(self, key: PositionKey) -> Group:
         """One position with its open orders; a flat one where there never was a trade."""
@@ -197,8 +205,8 @@ class AccountState:
     def draft(self) -> Self:
         """A state that starts as this one and can be changed without changing it.
 
-        Tables are layered, not copied. A draft's own lists of trades begin empty, and a draft
-        is good only until the state beneath it changes.
+        Tables are layered, not copied. A draft's own lists by day and by book begin empty, and
+        a draft is good only until the state beneath it changes.
         """
         draft = type(self).__new__(type(self))
         vars(draft).update(
@@ -207,7 +215,9 @@ class AccountState:
             _groups=ChainMap({}, self._groups),
             _resting=ChainMap({}, self._resting),
             _net=ChainMap({}, self._net),
-            _trades=[],
+            _order_days={},
+            _trade_days={},
+            _places={},
         )
         return draft
 
@@ -256,6 +266,7 @@ class AccountState:
         if order.id in self._orders or order.book.account_id != self.account_id:
             raise _damaged(self, f"order {order.id} is there already or of another account")
         self._orders[order.id] = order
+        self._order_days.setdefault(_day_of(order.placed_at), []).append(order.id)
         self.last_order_serial = max(self.last_order_serial, serial)
 
     def _item(self, order_id: OrderId) -> Resting:
@@ -299,7 +310,7 @@ class AccountState:
         )
         average = paid / filled if order.filled_quantity else event.price
         self.last_trade_serial = serial
-        self._trades.append(_trade(order, event))
+        self._trade_days.setdefault(_day_of(event.at), []).append(_trade(order, event))
         self._book(order, event)
         self._keep(
             replace(moved, filled_quantity=filled, average_price=average), reserve=item.reserve
@@ -308,7 +319,7 @@ class AccountState:
     def _book(self, order: Order, event: ev.Filled) -> None:
         """Takes a fill into the position, the account's sums and the net of the instrument."""
         place = position_key(order)
-        group, day = self.group(place), event.at.astimezone(IST).date()
+        group, day = self.group(place), _day_of(event.at)
         before = group.position
         action, quantity, price = order.request.action, event.quantity, event.price
         after = after_fill(before, action=action, quantity=quantity, price=price)
@@ -332,6 +343,7 @@ class AccountState:
         hold = hold_for(self._margin, group.position, buys=group.buys, sells=group.sells)
         self.hold += hold - group.hold
         self._groups[place] = replace(group, hold=hold)
+        self._places.setdefault(place.book, {})[place] = None
 
     def _resting_to_change(self, key: InstrumentKey) -> MutableMapping[OrderId, Resting]:
         """The open orders of an instrument; a draft gets a layer of its own over them."""
@@ -353,6 +365,10 @@ def fold(state: AccountState, event: ev.Event) -> AccountState:
 def position_key(order: Order) -> PositionKey:
     """The position that an order trades on."""
     return PositionKey(order.book, order.request.key, order.request.product)
+
+
+def _day_of(at: datetime) -> date:
+    return at.astimezone(IST).date()
 
 
 def _trade(order: Order, event: ev.Filled) -> Trade:

@@ -9,7 +9,6 @@ from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
-from itertools import takewhile
 
 from algohost.domain.ids import IST
 from algohost.domain.money import ZERO
@@ -43,23 +42,26 @@ def day_of(at: datetime) -> date:
 
 def orders_of_day(state: AccountState, day: date) -> list[Order]:
     """Orders placed on ``day``, oldest first, after those of before that are still open."""
-    today = list(takewhile(lambda o: day_of(o.placed_at) == day, state.newest_orders()))
+    today = state.orders_placed_on(day)
     known = {order.id for order in today}
     carried = [order for order in state.open_orders() if order.id not in known]
-    return [*sorted(carried, key=lambda order: order.id), *reversed(today)]
+    return [*sorted(carried, key=lambda order: order.id), *today]
 
 
 def trades_of_day(state: AccountState, day: date) -> list[Trade]:
     """Trades of ``day``, oldest first."""
-    newest = takewhile(lambda t: day_of(t.at) == day, state.newest_trades())
-    return list(newest)[::-1]
+    return list(state.trades_on(day))
 
 
 def positions_of_day(
     state: AccountState, day: date, books: Container[Book]
 ) -> Iterator[DayPosition]:
-    """Every position ever held in ``books``, as it stands on ``day``, which is today."""
-    return (day_position(g, day) for place, g in state.groups().items() if place.book in books)
+    """What is held in ``books`` or was traded there on ``day``, which is today."""
+    return (
+        day_position(group, day)
+        for group in state.groups_of(books)
+        if group.position.quantity or group.day == day
+    )
 
 
 def day_position(group: Group, day: date) -> DayPosition:

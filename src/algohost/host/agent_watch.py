@@ -7,7 +7,7 @@ has adopted them and sent its snapshot.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 _RETRY_SECONDS: Final = 0.2
 _AGENT_START_SECONDS: Final = 15.0
+_ANSWER_SECONDS: Final = 60.0
+"""For what is answered in milliseconds; a cold start of 100 runs takes a few seconds."""
 
 
 class AgentWatch:
@@ -71,12 +73,16 @@ class AgentWatch:
 
     async def start(self, spec: LaunchSpec) -> None:
         """Launches; the fact is known when this returns. Raises ``AgentUnavailable``."""
-        self._hear(await self._line().start(spec))
+        with _answered_in_time():
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                self._hear(await self._line().start(spec))
 
     async def stop(self, run_id: RunId, *, grace_seconds: float, by: str) -> None:
         """Begins the stop ladder. Raises ``AgentUnavailable``."""
-        with contextlib.suppress(AgentRefused):  # it forgot the run: the next look sees that
-            self._hear(await self._line().stop(run_id, grace_seconds=grace_seconds, by=by))
+        # a refusal: it forgot the run, and the next look sees that
+        with contextlib.suppress(AgentRefused), _answered_in_time():
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                self._hear(await self._line().stop(run_id, grace_seconds=grace_seconds, by=by))
 
     async def forget(self, run_ids: list[str]) -> None:
         """Lets the agent drop runs whose end is on our disk."""
@@ -138,3 +144,12 @@ class AgentWatch:
         if self._client is None:
             raise AgentUnavailable("The agent does not answer.")
         return self._client
+
+
+@contextlib.contextmanager
+def _answered_in_time() -> Iterator[None]:
+    """An agent that hangs is no better than none: whoever waits for it holds a strategy's lock."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise AgentUnavailable("The agent does not answer in time.") from error

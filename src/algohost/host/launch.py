@@ -1,6 +1,7 @@
 """Turns a run into what the agent needs to launch it: folders, code on disk, environment."""
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +65,7 @@ class Launching:
 
     def spec(self, run: Run, strategy: Strategy, content: bytes, token: str) -> LaunchSpec:
         """The launch of ``run``; puts its code and folders in place first."""
-        script = self._materialise(strategy, content)
+        script = self._materialise(run, strategy, content)
         work = self.folders.work(strategy.id)
         work.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folders.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -78,12 +79,15 @@ class Launching:
             accelerate=self._accelerated(),
         )
 
-    def _materialise(self, strategy: Strategy, content: bytes) -> Path:
-        folder = self.folders.code(strategy.version_id)
+    def _materialise(self, run: Run, strategy: Strategy, content: bytes) -> Path:
+        """Puts the code on disk, unless the very same is there: a full disk, a crash or a
+        strategy may have left something else."""
+        folder = self.folders.code(run.version_id)
         script = folder / strategy.file_name
-        if not script.exists():
+        if not _holds(script, content):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            partial = folder / f".{strategy.file_name}.{strategy.id}"
+            partial = folder / f".{run.id}"
+            partial.unlink(missing_ok=True)
             partial.write_bytes(content)
             partial.chmod(0o400)
             partial.replace(script)
@@ -111,3 +115,15 @@ class Launching:
         if not self.accelerate:
             return ()
         return tuple(f"{name}:{self.port}" for name in ("127.0.0.1", "localhost"))
+
+
+def _holds(script: Path, content: bytes) -> bool:
+    try:
+        found = script.lstat()
+        return (
+            stat.S_ISREG(found.st_mode)
+            and found.st_size == len(content)
+            and script.read_bytes() == content
+        )
+    except OSError:
+        return False

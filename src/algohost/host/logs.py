@@ -5,7 +5,9 @@ that a reader who lost the line goes on exactly where it was.
 """
 
 import asyncio
+import contextlib
 import os
+import stat
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +24,9 @@ _LONGEST_LINE: Final = 16_384
 _LOOK_SECONDS: Final = 1.0
 
 _CONTROL: Final = {c: 0x2400 + c for c in range(0x20) if c != 0x09} | {0x7F: 0x2421}
+_C1: Final = dict.fromkeys(range(0x80, 0xA0), "\ufffd")  # to some terminals one is a whole escape
 _BIDI: Final = dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)), "\ufffd")
-_NEUTRAL: Final = _CONTROL | _BIDI
+_NEUTRAL: Final = _CONTROL | _C1 | _BIDI
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +48,16 @@ class Logs:
         self._watcher = watcher
 
     def path(self, run: Run) -> Path:
-        """Where the run's log lies. Raises ``NotFound`` where there is none."""
+        """Where the run's log lies. Raises ``NotFound`` where there is none.
+
+        A run may put whatever it likes in its log's place; what is not a plain file that has
+        this one name is no log, and is neither waited for nor shown.
+        """
         path = self._folder / run.log_name
-        if not run.log_name or path.parent != self._folder or path.is_symlink():
-            raise NotFound("This run has no log.", code="NO_LOG")
+        if not run.log_name or path.parent != self._folder:
+            raise _no_log()
+        with contextlib.suppress(FileNotFoundError):
+            _require_plain(path.lstat())
         return path
 
     def tail(self, run: Run, *, max_bytes: int = TAIL_BYTES) -> LogChunk:
@@ -59,7 +68,8 @@ class Logs:
         chunk = self.read(run, start, max_bytes)
         if start == 0:
             return chunk
-        lines = chunk.lines[1:]  # the first one is cut
+        # the first one is cut, and shown all the same where it is all there is
+        lines = chunk.lines[1:] or chunk.lines
         return LogChunk(lines=lines, start=start, end=chunk.end, truncated=True)
 
     def read(self, run: Run, start: int, max_bytes: int = _CHUNK_BYTES) -> LogChunk:
@@ -120,13 +130,28 @@ def _size(path: Path) -> int:
         return 0
 
 
+def _no_log() -> NotFound:
+    return NotFound("This run has no log.", code="NO_LOG")
+
+
+def _require_plain(found: os.stat_result) -> None:
+    """Another name for the same bytes (a hard link) may be that of a file of the server's."""
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        raise _no_log()
+
+
 def _read_bytes(path: Path, start: int, count: int) -> bytes:
-    flags = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+    flags = os.O_RDONLY
+    for name in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):  # a pipe would block us
+        flags |= getattr(os, name, 0)
     try:
         fd = os.open(path, flags)
     except FileNotFoundError:
         return b""
+    except OSError as error:
+        raise _no_log() from error
     try:
+        _require_plain(os.fstat(fd))
         os.lseek(fd, start, os.SEEK_SET)
         return os.read(fd, count)
     finally:

@@ -6,7 +6,6 @@ like any other.
 """
 
 import asyncio
-import contextlib
 import logging
 import secrets
 from dataclasses import replace
@@ -14,13 +13,13 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from algohost.agent.client import AgentUnavailable
+from algohost.agent.client import AgentError, AgentUnavailable
 from algohost.domain.decide import AGENT_AWAY, Conclude, Launch, Start, Stop, Wait, decide
 from algohost.domain.errors import AlgohostError
 from algohost.domain.ids import RunId, StrategyId
 from algohost.domain.ports import Clock
 from algohost.domain.runs import Ended, Run, RunEvent, RunState, StopAsked, apply
-from algohost.domain.strategies import Intent, Strategy, Wanted
+from algohost.domain.strategies import Gate, Intent, Strategy, Wanted
 from algohost.host import tokens
 from algohost.host.keeper import RunKeeper
 from algohost.host.launch import Launching
@@ -89,8 +88,7 @@ class Reconciler:
                 except TimeoutError:
                     self._dirty.update(v.strategy.id for v in self._registry if _is_unsettled(v))
                     self._dirty.update(self._heard_but_not_absorbed())
-                    with contextlib.suppress(AgentUnavailable):
-                        await self._tidy()
+                    await self._tidy()
                 self._wake.clear()
                 for strategy_id in tuple(self._dirty - self._visits.keys()):
                     self._dirty.discard(strategy_id)
@@ -153,12 +151,19 @@ class Reconciler:
                     async with self._registry.lock(strategy_id):
                         if not await self.step(strategy_id):
                             return
-        except (AlgohostError, AgentUnavailable) as error:
+        except (AlgohostError, AgentError, OSError) as error:
             self.failures += 1
             log.warning("reconcile_failed strategy=%s reason=%s", strategy_id, error)
+            self._hold_back(strategy_id, _in_words(error))
         except Exception:
             self.failures += 1
             log.exception("reconcile_failed strategy=%s", strategy_id)
+            self._hold_back(strategy_id, "Something went wrong inside the server; see its log.")
+
+    def _hold_back(self, strategy_id: StrategyId, sentence: str) -> None:
+        """Says on the strategy why nothing moves; the next look tries again."""
+        if self._registry.find(strategy_id) is not None:
+            self._registry.put_gates(strategy_id, (Gate(code="HOST_TROUBLE", sentence=sentence),))
 
     async def _absorb(self, view: StrategyView) -> StrategyView:
         run = view.latest
@@ -259,6 +264,15 @@ class Reconciler:
 
     async def _tidy(self) -> None:
         """Runs that no live row stands for: ended ones are forgotten, live ones are ended."""
+        try:
+            await self._end_strangers()
+        except AgentUnavailable:
+            return  # its runs are looked at when it answers again
+        except Exception:  # the loop that all strategies live by outlives one bad look
+            self.failures += 1
+            log.exception("tidy_failed")
+
+    async def _end_strangers(self) -> None:
         live = {v.latest.id for v in self._registry if v.latest is not None and v.latest.is_live}
         strangers = [fact for fact in self._agent.facts() if fact.run_id not in live]
         await self._agent.forget([fact.run_id for fact in strangers if fact.state == "ended"])
@@ -268,6 +282,19 @@ class Reconciler:
                 await self._agent.stop(
                     RunId(fact.run_id), grace_seconds=self._grace_seconds, by="host"
                 )
+
+
+def _in_words(error: AlgohostError | AgentError | OSError) -> str:
+    match error:
+        case AlgohostError():
+            return error.message
+        case OSError():
+            return (
+                f"The run cannot be prepared ({error.strerror or error});"
+                " look at the disk and the rights of the data directory. It is tried again."
+            )
+        case _:
+            return f"The agent refuses ({error}); see its log. It is tried again."
 
 
 def _is_unsettled(view: StrategyView) -> bool:

@@ -5,12 +5,14 @@ Every command names the user; somebody else's strategy is as good as none.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from algohost.domain.errors import Conflict, Invalid, NotFound
+from algohost.agent.client import AgentError
+from algohost.domain.errors import Conflict, Invalid, NotFound, Unavailable
 from algohost.domain.ids import StrategyId, is_strategy_id, strategy_id
 from algohost.domain.instruments import Exchange
 from algohost.domain.ports import Clock
@@ -24,6 +26,8 @@ from algohost.host.views import StrategyView
 from algohost.store import runs as stored_runs
 from algohost.store import strategies as stored
 from algohost.store.database import Database
+
+log = logging.getLogger(__name__)
 
 _ON_THE_WAY = frozenset({Phase.PENDING, Phase.STARTING, Phase.STOPPING})
 
@@ -158,7 +162,7 @@ class StrategyService:
             _refuse_draft(view.strategy)
             await self._intend(view.strategy, Wanted.RUNNING, by=_name(user))
             if not self._is_live(view.strategy.id):  # something holds it back: say what
-                await self._reconciler.step(view.strategy.id)
+                await self._first_step(view.strategy.id)
         self._reconciler.look_at(view.strategy.id)
         return self.get(user, strategy_id)
 
@@ -177,7 +181,7 @@ class StrategyService:
                 )
             if view.strategy.intent.wanted is not Wanted.STOPPED:
                 await self._intend(view.strategy, Wanted.STOPPED, by=_name(user))
-            await self._reconciler.step(view.strategy.id)
+            await self._first_step(view.strategy.id)
         self._reconciler.look_at(view.strategy.id)
         return self.get(user, strategy_id)
 
@@ -197,6 +201,14 @@ class StrategyService:
     def _is_live(self, strategy_id: StrategyId) -> bool:
         view = self._registry.find(strategy_id)
         return view is not None and view.latest is not None and view.latest.is_live
+
+    async def _first_step(self, strategy_id: StrategyId) -> None:
+        """Takes the first step of an intent. It is on disk by now, and would be carried out
+        after a refusal here all the same: whatever fails is for the reconciler to try again."""
+        try:
+            await self._reconciler.step(strategy_id)
+        except (Unavailable, AgentError, OSError) as error:
+            log.warning("first_step_failed strategy=%s reason=%s", strategy_id, error)
 
     async def _intend(self, strategy: Strategy, wanted: Wanted, *, by: str) -> None:
         intent = Intent(

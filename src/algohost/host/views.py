@@ -33,7 +33,7 @@ class StrategyView:
     @property
     def sentence(self) -> str:
         """Why it waits, what is wrong, or how it ended; empty while there is nothing to say."""
-        if self.phase is Phase.WAITING:
+        if self.gates:
             return self.gates[0].sentence
         run = self.latest
         if run is not None and run.outcome is not None and run.ended_at is not None:

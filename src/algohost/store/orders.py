@@ -61,11 +61,11 @@ class StoredOrderJournal:
                 f"The journal of account {account_id} has record {rows[0]['number']} already."
             ) from error
 
-    async def replay(self, account_id: AccountId) -> Sequence[JournalRecord]:
-        """All facts of an account in order."""
+    async def replay(self, account_id: AccountId, *, after: int = 0) -> Sequence[JournalRecord]:
+        """The facts of an account in order: all, or those that follow number ``after``."""
         chosen = (
             select(order_journal)
-            .where(order_journal.c.account_id == account_id)
+            .where(order_journal.c.account_id == account_id, order_journal.c.number > after)
             .order_by(order_journal.c.number)
         )
         return self._database.read(

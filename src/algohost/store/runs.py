@@ -1,14 +1,22 @@
 """Runs in the database: each change is one row, found by id."""
 
 from collections.abc import Sequence
+from typing import Final
 
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import Connection, RowMapping, case, func, select
 from sqlalchemy.exc import IntegrityError
 
 from algohost.domain.errors import Conflict
 from algohost.domain.ids import RunId, StrategyId, VersionId
 from algohost.domain.runs import Outcome, OutcomeKind, ProcessIdentity, Run, RunState
 from algohost.store.tables import runs
+
+_NEWEST_FIRST: Final = (
+    case((runs.c.state != RunState.ENDED.value, 0), else_=1),
+    runs.c.intent_number.desc(),
+    runs.c.created_at.desc(),
+)
+"""The live run, then by intents, which count up: a host's clock may be set back."""
 
 
 def insert(connection: Connection, run: Run, *, token_hash: str | None = None) -> None:
@@ -48,15 +56,9 @@ def live_run_id(connection: Connection, strategy_id: StrategyId) -> RunId | None
 
 def latest_of_each(connection: Connection) -> Sequence[Run]:
     """The newest run of every strategy that has had one."""
-    newest = (
-        select(runs.c.strategy_id, func.max(runs.c.created_at).label("created_at"))
-        .group_by(runs.c.strategy_id)
-        .subquery()
-    )
-    chosen = select(runs).join(
-        newest,
-        (runs.c.strategy_id == newest.c.strategy_id) & (runs.c.created_at == newest.c.created_at),
-    )
+    place = func.row_number().over(partition_by=runs.c.strategy_id, order_by=_NEWEST_FIRST)
+    placed = select(runs.c.id, place.label("place")).subquery()
+    chosen = select(runs).join(placed, placed.c.id == runs.c.id).where(placed.c.place == 1)
     return [_from_row(row) for row in connection.execute(chosen).mappings()]
 
 
@@ -69,10 +71,7 @@ def live_token_hashes(connection: Connection) -> dict[RunId, str]:
 def of_strategy(connection: Connection, strategy_id: StrategyId, *, limit: int) -> Sequence[Run]:
     """The newest ``limit`` runs of a strategy, newest first."""
     chosen = (
-        select(runs)
-        .where(runs.c.strategy_id == strategy_id)
-        .order_by(runs.c.created_at.desc())
-        .limit(limit)
+        select(runs).where(runs.c.strategy_id == strategy_id).order_by(*_NEWEST_FIRST).limit(limit)
     )
     return [_from_row(row) for row in connection.execute(chosen).mappings()]
 

@@ -63,14 +63,14 @@ class MemoryJournal:
         self.appends += 1
         self._after_write()
 
-    async def replay(self, account_id: AccountId) -> Sequence[JournalRecord]:
+    async def replay(self, account_id: AccountId, *, after: int = 0) -> Sequence[JournalRecord]:
         """As ``OrderJournal.replay``."""
         self._before_read()
         return [
             JournalRecord(
                 number=record.number, kind=record.kind, at=record.at, body=json.loads(text)
             )
-            for record, text in self._records.get(account_id, [])
+            for record, text in self._records.get(account_id, [])[after:]
         ]
 
     async def intents(self, account_id: AccountId) -> Sequence[Order]:

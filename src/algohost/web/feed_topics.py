@@ -46,7 +46,9 @@ class Topics:
         topic.clients.add(client)
         client.topics.add(topic)
         with suppress(Unavailable):  # listed, and without a price yet: its first tick will come
-            topic.frame = self._frame(mode, self._market.quote(key))
+            # every tick renews the frames that somebody follows: one message may name an
+            # instrument thousands of times, and costs one frame all the same
+            topic.frame = topic.frame or self._frame(mode, self._market.quote(key))
             client.has_news(topic)
         return ""
 

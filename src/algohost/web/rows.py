@@ -70,18 +70,15 @@ class _Ledger:
 
     def __init__(self, gateway: "Gateway", account_id: AccountId) -> None:
         scope = Scope(account_id=account_id, strategy_id=None)
-        self._gateway = gateway
         self._orders = Counter(order.book.strategy_id for order in gateway.orders(scope))
-        held = [*gateway.positions(scope), *gateway.holdings(scope)]
-        self._with_books = {view.position.book.strategy_id for view in held}
+        self._gained = gateway.day_pnls(scope)
 
     def order_count(self, strategy_id: StrategyId) -> int | None:
         return self._orders[strategy_id]
 
     def pnl(self, strategy_id: StrategyId) -> str | None:
-        if strategy_id not in self._with_books:
-            return None
-        return f"{self._gateway.day_pnl(strategy_id).total:.2f}"
+        gained = self._gained.get(strategy_id)
+        return None if gained is None else f"{gained.total:.2f}"
 
 
 class _Shut(_Ledger):

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Final, TypeVar
 
@@ -23,6 +23,9 @@ from algohost.domain.orders import Action, OrderRequest, PriceType, Product
 from algohost.domain.quotes import Interval
 
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,12}(?:\.0{1,8})?")
+_AMOUNT: Final = re.compile(
+    r"[+-]?(?:[0-9]{1,32}(?:\.[0-9]{0,32})?|\.[0-9]{1,32})(?:[eE][+-]?[0-9]{1,3})?"
+)
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _FIRST_YEAR: Final = 1980
 _LAST_YEAR: Final = 2199
@@ -63,11 +66,11 @@ def _amount(value: object) -> Decimal:
     rule = "must be a number, 0 or above"
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise _refuse(rule)
-    try:
-        amount = Decimal(str(value).strip())
-    except InvalidOperation:
-        raise _refuse(rule) from None
-    if not amount.is_finite() or not 0 <= amount <= _MOST_RUPEES:
+    text = str(value).strip()
+    if _AMOUNT.fullmatch(text) is None:  # Decimal reads much more: 1_0, १०, Infinity
+        raise _refuse(rule)
+    amount = Decimal(text)
+    if not 0 <= amount <= _MOST_RUPEES:
         raise _refuse(rule)
     if -int(amount.as_tuple().exponent) > _MOST_DECIMALS:
         raise _refuse(f"must have at most {_MOST_DECIMALS} decimals")
