@@ -108,9 +108,13 @@ class Driver:
         """Waits until a run has written ``text``."""
         until(lambda: text in self.log(run_id))
 
-    def stop(self, run_id: str, *, grace_seconds: float = 10.0, **parts: Any) -> RunFact:
+    def stop(
+        self, run_id: str, *, grace_seconds: float = 10.0, signal: Any = "SIGTERM", **parts: Any
+    ) -> RunFact:
         """Asks for a run's end."""
-        stop = self.client.stop(run_id, grace_seconds=grace_seconds, by="test", **parts)
+        stop = self.client.stop(
+            run_id, grace_seconds=grace_seconds, signal=signal, by="test", **parts
+        )
         return self.do(stop)
 
     def status(self) -> dict[str, Any]:

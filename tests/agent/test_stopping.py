@@ -165,6 +165,39 @@ def test_a_stop_by_interrupt_is_a_keyboard_interrupt(driver: Driver, launcher: L
     assert "KeyboardInterrupt" in driver.log(run_id)
 
 
+TIDIES_UP = """
+import time
+print("up", flush=True)
+try:
+    time.sleep(60)
+finally:
+    print("squared off", flush=True)
+"""
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+@pytest.mark.parametrize(
+    ("script", "code", "number", "said"),
+    [
+        (TIDIES_UP, None, signal.SIGINT, "squared off"),
+        (SQUARES_OFF, 0, None, "off"),
+        (IGNORES, None, signal.SIGINT, "KeyboardInterrupt"),
+    ],
+    ids=["finally", "own handler", "terminate ignored"],
+)
+def test_a_polite_stop_is_what_the_script_listens_to(
+    driver: Driver, launcher: Launcher, script: str, code: int, number: int, said: str
+) -> None:
+    """Who handles SIGTERM gets it; anybody else gets what Ctrl+C would have been."""
+    run_id = f"polite-{launcher}-{said.replace(' ', '-')}"
+    driver.start(run_id, script, launcher=launcher)
+    driver.says(run_id, "up")
+    driver.stop(run_id, signal="AUTO")
+    end = end_of(driver.ended(run_id))
+    assert (end.code, end.signal, end.stop_step) == (code, number, "signal")
+    assert said in driver.log(run_id)
+
+
 def test_a_second_stop_changes_nothing_but_may_shorten_the_grace(driver: Driver) -> None:
     driver.start("twice", TRAPS)
     driver.says("twice", "up")

@@ -100,11 +100,13 @@ class AgentClient:
         self,
         run_id: str,
         *,
-        signal: Literal["SIGTERM", "SIGINT"] = "SIGTERM",
+        signal: Literal["SIGTERM", "SIGINT", "AUTO"] = "AUTO",
         grace_seconds: float,
         by: str,
     ) -> RunFact:
         """Begins the stop of a run and returns; its end is an event.
+
+        AUTO is SIGTERM where the script handles it, else SIGINT, as Ctrl+C by hand.
 
         Raises ``AgentRefused`` with code ``unknown_run``.
         """

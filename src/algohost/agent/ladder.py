@@ -77,7 +77,7 @@ class Ladder:
         if run.stop is None or run.pid is None or run.exited is not None:
             return
         if not run.is_signalled and not run.is_killed:
-            self._signal_main(run, run.stop.signal)
+            self._signal_main(run, run.stop.signal or self._polite_signal(run))
             self._table.note(run, {"fact": "signalled"})
         self._arm(run, max(0.0, run.stop.deadline - time.monotonic()))
 
@@ -111,6 +111,9 @@ class Ladder:
             self._processes.signal(run.handle, number)
         except OSError as error:
             self._complain(run, f"Signal {number} to pid {run.pid}: {errno_words(error)}.")
+
+    def _polite_signal(self, run: Run) -> int:
+        return signal.SIGTERM if run.handle is None else self._processes.polite_signal(run.handle)
 
     def _complain(self, run: Run, note: str) -> None:
         if run.note != note:

@@ -29,7 +29,7 @@ _ACCEPT_PAUSE_SECONDS: Final = 0.2
 _MOST_UNSENT_BYTES: Final = 8 << 20
 _RUNS_A_FRAME: Final = 500
 _LONGEST_GRACE_SECONDS: Final = 3600.0
-_SIGNALS: Final = {"SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
+_SIGNALS: Final = {"SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT, "AUTO": 0}
 
 
 class Refusal(Exception):
@@ -184,7 +184,7 @@ class Service:
         number = _SIGNALS.get(str(message.get("signal", "SIGTERM")))
         grace, by = message.get("grace_seconds"), message.get("by")
         if number is None:
-            raise Refusal("bad_request", "A stop begins with SIGTERM or SIGINT.")
+            raise Refusal("bad_request", "A stop begins with SIGTERM, SIGINT or AUTO.")
         if isinstance(grace, bool) or not isinstance(grace, int | float):
             raise Refusal("bad_request", "grace_seconds is not a number.")
         if not 0 <= grace <= _LONGEST_GRACE_SECONDS:

@@ -10,7 +10,7 @@ from algohost.domain.runs import Run
 from algohost.domain.strategies import Strategy
 from algohost.runner.messages import Launcher, LaunchSpec
 
-_INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SYSTEMROOT")
+_INHERITED = ("PATH", "LANG", "LC_ALL", "SSL_CERT_FILE", "SYSTEMROOT")
 """Of the server's own environment a run sees these and nothing else."""
 
 

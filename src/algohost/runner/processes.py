@@ -134,6 +134,17 @@ class Processes:
             return False
         return True
 
+    def polite_signal(self, handle: Handle) -> int:
+        """With which signal a script is best asked to end.
+
+        SIGTERM where the process handles it; else SIGINT, as Ctrl+C by hand, so that ``except
+        KeyboardInterrupt`` and ``finally`` get their turn; SIGTERM where it handles neither.
+        """
+        caught = _caught_signals(handle.pid)
+        if caught is None or caught >> (signal.SIGTERM - 1) & 1:
+            return signal.SIGTERM
+        return signal.SIGINT if caught >> (signal.SIGINT - 1) & 1 else signal.SIGTERM
+
     def has_ended(self, handle: Handle) -> bool:
         """Whether the process has ended, reaped or not. Raises ``OSError`` as ``start_ticks``."""
         if HAS_PROC:
@@ -216,6 +227,18 @@ def hash_of(text: str) -> int:
     import zlib
 
     return zlib.crc32(text.encode())
+
+
+def _caught_signals(pid: int) -> int | None:
+    """The kernel's mask of the signals that a process handles; ``None`` where it does not say."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+            for line in file:
+                if line.startswith("SigCgt:"):
+                    return int(line.split()[1], 16)
+    except (OSError, ValueError):
+        return None
+    return None
 
 
 def _stat(pid: int, mark: int | None = None) -> Seen | None:
