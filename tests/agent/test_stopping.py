@@ -264,7 +264,7 @@ def test_thirty_stops_at_once_end_within_grace_and_two_seconds(driver: Driver) -
     asked_at = time.time()
 
     async def stop_all() -> None:
-        stops = (driver.client.stop(i, grace_seconds=1.0, by="all") for i in ids)
+        stops = (driver.client.stop(i, signal="SIGTERM", grace_seconds=1.0, by="all") for i in ids)
         await asyncio.gather(*stops)
 
     driver.do(stop_all())

@@ -1,6 +1,7 @@
 """A journal that fails, lies or stalls: nothing doubled, lost or invented, and every word true."""
 
 import asyncio
+from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from algohost.broker.paper import PaperBroker
 from algohost.broker.ports import OutcomeUnknown
 from algohost.domain.errors import Invalid, Unavailable
+from algohost.domain.ids import AccountId
 from algohost.domain.orders import OrderChanges, OrderStatus
 from algohost.domain.ports import JournalRecord
 from algohost.testing.journal import Fault
@@ -133,6 +135,46 @@ def test_what_is_unknown_is_shown_as_unknown_until_the_journal_answers(
         assert world.gateway.order(OF_EMA, order.id).status is settles_as
         assert units(world) == held
         assert len(world.gateway.orders(WHOLE)) == 1
+
+    run(main())
+
+
+def test_an_open_account_is_read_while_its_journal_fails() -> None:
+    """Looking at one's orders was refused until the disk was well again."""
+
+    async def main() -> None:
+        world = World()
+        await world.place("BUY 3 MARKET")
+        fail_appends(world, Fault.BEFORE_WRITE)
+        with pytest.raises(Unavailable, match="nothing was done"):
+            await world.place("BUY 1 MARKET")
+        await world.gateway.recover(ACCOUNT)
+        statuses = [order.status for order in world.gateway.orders(WHOLE)]
+        assert statuses == [OrderStatus.COMPLETE, OrderStatus.UNKNOWN]
+        assert units(world) == 3
+
+    run(main())
+
+
+def test_of_a_journal_in_doubt_only_what_is_new_is_read() -> None:
+    """With every tick that failed the whole journal was read again, on the server's loop."""
+
+    async def main() -> None:
+        world = World()
+        for _ in range(3):
+            await world.place("BUY 1 MARKET")
+        read: list[int] = []
+        usual = world.journal.replay
+
+        async def replay(account_id: AccountId, *, after: int = 0) -> Sequence[JournalRecord]:
+            found = await usual(account_id, after=after)
+            read.append(len(found))
+            return found
+
+        world.journal.replay = replay  # type: ignore[method-assign]
+        fail_appends(world, Fault.AFTER_WRITE)
+        await world.place("BUY 1 MARKET")
+        assert (read, units(world)) == ([2], 4)
 
     run(main())
 

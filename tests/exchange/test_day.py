@@ -9,10 +9,11 @@ from algohost.exchange.day import (
     day_of,
     day_position,
     orders_of_day,
+    positions_of_day,
     realised_of_day,
     trades_of_day,
 )
-from tests.exchange.desk import EMA, INFY, MORNING, Desk, quote
+from tests.exchange.desk import EMA, INFY, MORNING, RSI, UNATTRIBUTED, Desk, quote
 
 
 def view(desk: Desk, product: Product) -> tuple[tuple[int, Decimal], tuple[int, Decimal]]:
@@ -86,3 +87,32 @@ def test_todays_orders_are_those_placed_today_and_those_still_open() -> None:
     assert [order.id for order in orders_of_day(desk.state, day)] == [waiting.id, today.id]
     assert [trade.order_id for trade in trades_of_day(desk.state, day)] == [today.id]
     assert waiting.status is OrderStatus.OPEN
+
+
+def test_an_order_of_yesterday_that_is_told_late_hides_none_of_today() -> None:
+    """Its place in the journal is the newest: everything before it was taken for older."""
+    desk = Desk()
+    desk.show(quote(last="100"))
+    yesterday = desk.at
+    desk.next_day()
+    today = [desk.place("BUY 1 MARKET").id, desk.place("BUY 1 LIMIT 90").id]
+    desk.at, now = yesterday, desk.at
+    late = desk.place("BUY 1 MARKET")
+    desk.at = now
+    assert [order.id for order in orders_of_day(desk.state, day_of(now))] == today
+    assert [order.id for order in orders_of_day(desk.state, day_of(yesterday))][-1] == late.id
+    assert [trade.order_id for trade in trades_of_day(desk.state, day_of(now))] == today[:1]
+
+
+def test_positions_of_one_book_are_those_of_the_whole_that_are_its_own() -> None:
+    desk = Desk()
+    desk.show(quote(last="100"))
+    desk.place("BUY 2 MARKET", owner=EMA)
+    desk.place("SELL 3 MARKET", owner=RSI)
+    desk.place("BUY 5 LIMIT 90", owner=UNATTRIBUTED)
+    day = day_of(desk.at)
+    of_books = [
+        [row.traded.quantity for row in positions_of_day(desk.state, day, {book})]
+        for book in (EMA, RSI, UNATTRIBUTED)
+    ]
+    assert of_books == [[2], [-3], []]

@@ -125,6 +125,22 @@ def test_a_tick_is_encoded_once_however_many_follow(
     assert heard == [heard[0]] * 5
 
 
+def test_one_message_that_names_an_instrument_a_thousand_times_makes_one_frame(
+    server: Served, client: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """5,000 times the depth of one instrument held everybody up for a quarter second."""
+    made: list[str] = []
+
+    def counted(mode: Any, quote: Any, depth: Any = None) -> bytes:
+        made.append(quote.key.symbol)
+        return market_frame(mode, quote, depth)
+
+    monkeypatch.setattr(feed_topics, "market_frame", counted)
+    reply = client().ask(action="subscribe", symbols=[RELIANCE] * 1_000, mode=3)
+    assert (reply["status"], len(reply["subscriptions"])) == ("success", 1_000)
+    assert made == ["RELIANCE"]
+
+
 def test_a_slow_client_gets_the_newest_tick_and_not_a_buffer(server: Served) -> None:
     """While it does not read, little is kept for it; when it reads, the news comes last."""
     everything = [
