@@ -84,7 +84,7 @@ def test_todays_orders_are_those_placed_today_and_those_still_open() -> None:
     desk.next_day()
     today = desk.place("BUY 1 MARKET")
     day = day_of(desk.at)
-    assert [order.id for order in orders_of_day(desk.state, day)] == [waiting.id, today.id]
+    assert [order.id for order in orders_of_day(desk.state, day, {EMA})] == [waiting.id, today.id]
     assert [trade.order_id for trade in trades_of_day(desk.state, day)] == [today.id]
     assert waiting.status is OrderStatus.OPEN
 
@@ -99,8 +99,10 @@ def test_an_order_of_yesterday_that_is_told_late_hides_none_of_today() -> None:
     desk.at, now = yesterday, desk.at
     late = desk.place("BUY 1 MARKET")
     desk.at = now
-    assert [order.id for order in orders_of_day(desk.state, day_of(now))] == today
-    assert [order.id for order in orders_of_day(desk.state, day_of(yesterday))][-1] == late.id
+    assert [order.id for order in orders_of_day(desk.state, day_of(now), {EMA})] == today
+    assert [order.id for order in orders_of_day(desk.state, day_of(yesterday), {EMA})][
+        -1
+    ] == late.id
     assert [trade.order_id for trade in trades_of_day(desk.state, day_of(now))] == today[:1]
 
 

@@ -72,7 +72,7 @@ def test_books_do_not_lend_each_other_margin() -> None:
 
 
 def test_what_is_held_is_not_reckoned_order_by_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each order looked at all others on its position: 3,000 of them took 25 s, and a restart 19."""
+    """Each order looked at all others on its position: 3,000 took 25 s, a restart 19."""
     desk = Desk()
     desk.show(quote(last="100"))
     desk.place("SELL 1 MARKET")

@@ -210,9 +210,13 @@ class Gateway:
     def orders(self, scope: Scope) -> Sequence[Order]:
         """Today's orders and those of before that are still open, oldest first."""
         account = self._opened(scope.account_id)
-        known = account.broker.orders(day_of(self._market.now()))
-        waiting = [o for o in account.on_the_way.values() if account.broker.order(o.id) is None]
-        return [order for order in [*known, *waiting] if order.book in scope]
+        known = account.broker.orders(day_of(self._market.now()), scope)
+        waiting = [
+            order
+            for order in account.on_the_way.values()
+            if order.book in scope and account.broker.order(order.id) is None
+        ]
+        return [*known, *waiting]
 
     def trades(self, scope: Scope) -> Sequence[Trade]:
         """Today's trades, oldest first."""

@@ -149,9 +149,9 @@ class PaperBroker:
         """As ``Broker.order``."""
         return self._state.order(order_id)
 
-    def orders(self, day: date) -> Sequence[Order]:
+    def orders(self, day: date, books: Container[Book]) -> Sequence[Order]:
         """As ``Broker.orders``."""
-        return days.orders_of_day(self._state, day)
+        return days.orders_of_day(self._state, day, books)
 
     def trades(self, day: date) -> Sequence[Trade]:
         """As ``Broker.trades``."""

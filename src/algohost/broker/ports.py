@@ -59,8 +59,8 @@ class Broker(Protocol):
     def order(self, order_id: OrderId) -> Order | None:
         """The order of that number, if the broker knows it."""
 
-    def orders(self, day: date) -> Sequence[Order]:
-        """Orders of a day in IST, oldest first, and those of before that are still open."""
+    def orders(self, day: date, books: Container[Book]) -> Sequence[Order]:
+        """What ``books`` ordered on a day in IST, and what of before is still open; oldest first."""
 
     def trades(self, day: date) -> Sequence[Trade]:
         """Trades of a day in IST, oldest first."""

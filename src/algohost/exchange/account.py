@@ -17,6 +17,7 @@ from collections.abc import Callable, Container, Iterator, Mapping, MutableMappi
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import chain
 from typing import Final, NamedTuple, Self
 
 from algohost.domain.errors import Conflict
@@ -121,7 +122,7 @@ class AccountState:
         self._groups: MutableMapping[PositionKey, Group] = {}
         self._resting: MutableMapping[InstrumentKey, MutableMapping[OrderId, Resting]] = {}
         self._net: MutableMapping[InstrumentKey, _Net] = {}
-        self._order_days: dict[date, list[OrderId]] = {}
+        self._order_days: dict[date, dict[Book, list[OrderId]]] = {}
         self._trade_days: dict[date, list[Trade]] = {}
         self._places: dict[Book, dict[PositionKey, None]] = {}
 
@@ -141,9 +142,10 @@ class AccountState:
         """The order of that number, if the account knows it."""
         return self._orders.get(order_id)
 
-    def orders_placed_on(self, day: date) -> Sequence[Order]:
-        """The orders of a day in IST, in the order the journal has them."""
-        return [self._orders[order_id] for order_id in self._order_days.get(day, ())]
+    def orders_placed_on(self, day: date, books: Container[Book]) -> Sequence[Order]:
+        """The orders of a day in IST and of some books, in the order of their numbers."""
+        of_books = [ids for book, ids in self._order_days.get(day, {}).items() if book in books]
+        return [self._orders[order_id] for order_id in sorted(chain.from_iterable(of_books))]
 
     def trades_on(self, day: date) -> Sequence[Trade]:
         """The trades of a day in IST, oldest first."""
@@ -266,7 +268,8 @@ class AccountState:
         if order.id in self._orders or order.book.account_id != self.account_id:
             raise _damaged(self, f"order {order.id} is there already or of another account")
         self._orders[order.id] = order
-        self._order_days.setdefault(_day_of(order.placed_at), []).append(order.id)
+        day = self._order_days.setdefault(_day_of(order.placed_at), {})
+        day.setdefault(order.book, []).append(order.id)
         self.last_order_serial = max(self.last_order_serial, serial)
 
     def _item(self, order_id: OrderId) -> Resting:

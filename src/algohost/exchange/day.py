@@ -40,11 +40,16 @@ def day_of(at: datetime) -> date:
     return at.astimezone(IST).date()
 
 
-def orders_of_day(state: AccountState, day: date) -> list[Order]:
-    """Orders placed on ``day``, oldest first, after those of before that are still open."""
-    today = state.orders_placed_on(day)
+def orders_of_day(state: AccountState, day: date, books: Container[Book]) -> list[Order]:
+    """The orders that ``books`` placed on ``day``, after those of before that are still open.
+
+    Oldest first.
+    """
+    today = state.orders_placed_on(day, books)
     known = {order.id for order in today}
-    carried = [order for order in state.open_orders() if order.id not in known]
+    carried = [
+        order for order in state.open_orders() if order.id not in known and order.book in books
+    ]
     return [*sorted(carried, key=lambda order: order.id), *today]
 
 
@@ -68,6 +73,8 @@ def day_position(group: Group, day: date) -> DayPosition:
     """One position as it stands on ``day``, which is today."""
     whole, opening = group.position, group.opening_on(day)
     settled = _settled(whole, opening)
+    if not (opening.bought_quantity or opening.sold_quantity):  # nothing before today to take away
+        return DayPosition(traded=whole, settled=settled, opening=opening)
     rest = replace(
         whole,
         quantity=whole.quantity - settled.quantity,

@@ -11,7 +11,7 @@ import orjson
 
 from algohost.broker.views import Scope
 from algohost.domain.errors import Unavailable
-from algohost.domain.ids import AccountId, StrategyId, UserId
+from algohost.domain.ids import StrategyId, UserId
 from algohost.domain.strategies import Phase
 from algohost.domain.users import User, paper_account
 from algohost.host.views import StrategyView
@@ -31,12 +31,14 @@ def row(view: StrategyView, host: "Host") -> dict[str, Any]:
 
 def rows(views: Iterable[StrategyView], host: "Host") -> list[dict[str, Any]]:
     """As ``row``, for many: the books of an account are looked through once."""
+    shown = list(views)
+    only = shown[0].strategy.id if len(shown) == 1 else None
     ledgers: dict[UserId, _Ledger] = {}
     made = []
-    for view in views:
+    for view in shown:
         owner = host.identity.user(view.strategy.owner_id)
         if owner.id not in ledgers:
-            ledgers[owner.id] = _ledger(owner, host)
+            ledgers[owner.id] = _ledger(owner, host, only)
         made.append(_row(view, owner, ledgers[owner.id]))
     return made
 
@@ -66,10 +68,9 @@ def _row(view: StrategyView, owner: User, ledger: "_Ledger") -> dict[str, Any]:
 
 
 class _Ledger:
-    """What the books of one account say about each strategy today."""
+    """What the books of one account, or one of them, say about each strategy today."""
 
-    def __init__(self, gateway: "Gateway", account_id: AccountId) -> None:
-        scope = Scope(account_id=account_id, strategy_id=None)
+    def __init__(self, gateway: "Gateway", scope: Scope) -> None:
         self._orders = Counter(order.book.strategy_id for order in gateway.orders(scope))
         self._gained = gateway.day_pnls(scope)
 
@@ -94,9 +95,10 @@ class _Shut(_Ledger):
         return None
 
 
-def _ledger(owner: User, host: "Host") -> _Ledger:
+def _ledger(owner: User, host: "Host", only: StrategyId | None) -> _Ledger:
+    scope = Scope(account_id=paper_account(owner), strategy_id=only)
     try:
-        return _Ledger(host.gateway, paper_account(owner))
+        return _Ledger(host.gateway, scope)
     except Unavailable:
         return _Shut()
 

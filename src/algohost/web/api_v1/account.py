@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from algohost.broker.views import PositionView, netted
 from algohost.domain.orders import Action, OrderStatus, Trade
-from algohost.web.api_v1.answers import BROKER, ist_text, price, rupees, success
+from algohost.web.api_v1.answers import BROKER, in_turns, ist_text, price, rupees, success
 from algohost.web.api_v1.call import Call
 from algohost.web.api_v1.orders import opened, order_row, scope_of
 from algohost.web.api_v1.requests import Asked
@@ -38,6 +38,7 @@ async def order_book(call: Call[Asked]) -> Response:
         OrderStatus.INTENDED,
         OrderStatus.UNKNOWN,
     }
+    rows = await in_turns(orders, order_row)
     statistics = {
         "total_buy_orders": sum(o.request.action is Action.BUY for o in orders),
         "total_sell_orders": sum(o.request.action is Action.SELL for o in orders),
@@ -45,21 +46,22 @@ async def order_book(call: Call[Asked]) -> Response:
         "total_open_orders": sum(o.status in working for o in orders),
         "total_rejected_orders": sum(o.status is OrderStatus.REJECTED for o in orders),
     }
-    return success(data={"orders": [order_row(o) for o in orders], "statistics": statistics})
+    return success(data={"orders": rows, "statistics": statistics})
 
 
 async def trade_book(call: Call[Asked]) -> Response:
     """``tradebook``: every fill in scope."""
     gateway = await opened(call)
     trades = gateway.trades(scope_of(call.principal))
-    return success(data=[_trade_row(trade) for trade in trades])
+    return success(data=await in_turns(trades, _trade_row))
 
 
 async def position_book(call: Call[Asked]) -> Response:
     """``positionbook``: one row per instrument and product, the closed ones with their P&L."""
     gateway = await opened(call)
     views = gateway.positions(scope_of(call.principal))
-    return success(data=[_position_row(v) for v in netted(views, call.principal.account_id)])
+    net = netted(views, call.principal.account_id)
+    return success(data=await in_turns(net, _position_row))
 
 
 async def holdings(call: Call[Asked]) -> Response:

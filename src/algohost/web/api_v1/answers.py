@@ -4,9 +4,11 @@ OpenAlgo itself answers with strings in live mode and with numbers in analyze mo
 serve both kinds of script: ``float(x)`` and ``int(x)`` accept them, and so does arithmetic.
 """
 
+import asyncio
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 from starlette.responses import Response
@@ -16,6 +18,10 @@ from algohost.domain.ids import IST
 BROKER: Final = "paper"
 MODE: Final = "analyze"
 """OpenAlgo's word for orders that reach no exchange."""
+
+_ROWS_AT_A_TIME: Final = 500
+
+T = TypeVar("T")
 
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun",
                   "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")  # fmt: skip
@@ -35,6 +41,15 @@ def failure(message: str, status: int, *, fields: dict[str, Any] | None = None) 
     """``{"status": "error", "message": …}``: the one form of a refusal."""
     body = {"status": "error", "message": message, **(fields or {})}
     return json_response(orjson.dumps(body), status)
+
+
+async def in_turns(items: Sequence[T], row: Callable[[T], dict[str, Any]]) -> list[dict[str, Any]]:
+    """The row of each item; in a long list, others get their turn every few milliseconds."""
+    made: list[dict[str, Any]] = []
+    for first in range(0, len(items), _ROWS_AT_A_TIME):
+        made += [row(item) for item in items[first : first + _ROWS_AT_A_TIME]]
+        await asyncio.sleep(0)
+    return made
 
 
 def price(amount: Decimal) -> float:
