@@ -284,12 +284,14 @@ class FakeGateway:
     def holdings(self, scope: Scope) -> Sequence[PositionView]:
         return []
 
-    def day_pnl(self, wanted: StrategyId) -> DayPnl:
-        held = self.held.get(wanted, [])
-        return DayPnl(
-            realised=sum((v.position.realised for v in held), Decimal(0)),
-            unrealised=sum((v.unrealised for v in held), Decimal(0)),
-        )
+    def day_pnls(self, scope: Scope) -> dict[StrategyId | None, DayPnl]:
+        gained: dict[StrategyId | None, DayPnl] = {}
+        for view in self.positions(scope):
+            book = view.position.book.strategy_id
+            gained[book] = gained.get(book, DayPnl()) + DayPnl(
+                realised=view.position.realised, unrealised=view.unrealised
+            )
+        return gained
 
     def add(self, user: User, wanted: StrategyId, **values: Any) -> Order:
         """Puts an order there, filled where it is complete, and tells the listeners."""

@@ -1,5 +1,6 @@
 """Setting up, logging in and out."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ def test_a_page_that_needs_a_login_comes_back_after_it(page: Page, server: Serve
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
     page.get_by_label("Name").fill("asha")
     page.get_by_label("Password").fill("a quiet river at dawn")
+    expect(page.get_by_role("button", name="Log in")).to_be_enabled()  # the script is there
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="EMA crossover")).to_be_visible()
 
@@ -83,3 +85,19 @@ def test_the_empty_list_leads_to_the_upload(browser: Browser, empty_server: Serv
     page.get_by_role("link", name="Upload a script").click()
     expect(page.get_by_role("heading", name="Upload a strategy")).to_be_visible()
     page.context.close()
+
+
+def test_an_api_key_is_made_in_a_dialog_and_shown_once(login: Page, server: Server) -> None:
+    login.get_by_role("button", name="User menu").click()
+    login.get_by_role("button", name="API key").click()
+    dialog = login.get_by_role("dialog")
+    dialog.get_by_role("button", name="Make a new key").click()
+    shown = dialog.get_by_label("Your new key")
+    expect(shown).to_have_value(re.compile("[0-9a-f]{64}"))
+    assert server.stage.host.identity.principal(shown.input_value()) is not None
+    expect(dialog.get_by_role("button", name="Copy")).to_be_visible()
+    login.keyboard.press("Escape")
+    login.get_by_role("button", name="User menu").click()
+    login.get_by_role("button", name="API key").click()
+    expect(shown).to_be_hidden()
+    expect(dialog.get_by_role("button", name="Make a new key")).to_be_visible()

@@ -1,5 +1,6 @@
 /** The entry of every page: what all of them need, and the islands that this one has. */
 import { listenForActs, prepareDeletion } from "./actions";
+import { prepareKeyDialog } from "./api-key";
 import "./clock";
 import { listenForCommands } from "./commands";
 import { listenForCloses } from "./dialogs";
@@ -9,6 +10,7 @@ listenForCommands();
 listenForCloses();
 listenForActs();
 prepareDeletion();
+prepareKeyDialog();
 showToastOfEarlierPage();
 
 const ISLANDS: Record<string, () => Promise<unknown>> = {

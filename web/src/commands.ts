@@ -26,6 +26,7 @@ const COMMANDS: Record<string, () => void> = {
   help: () => void openDialog("#shortcuts"),
   theme: switchTheme,
   logout: () => void logOut(),
+  key: () => void openDialog("#key-dialog"),
   delete: () => void openDialog("#delete-dialog"),
   back: () => history.back(),
 };
@@ -35,6 +36,7 @@ const PAGES: Command[] = [
   { label: "Upload a strategy", hint: "page", icon: "upload", run: go("/python/new") },
   { label: "Switch theme", hint: "command", icon: "sun", run: switchTheme },
   { label: "Keyboard shortcuts", hint: "command", icon: "keyboard", run: () => void openDialog("#shortcuts") },
+  { label: "New API key", hint: "command", icon: "key-round", run: () => void openDialog("#key-dialog") },
   { label: "Log out", hint: "command", icon: "log-out", run: () => void logOut() },
 ];
 

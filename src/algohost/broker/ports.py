@@ -60,7 +60,7 @@ class Broker(Protocol):
         """The order of that number, if the broker knows it."""
 
     def orders(self, day: date, books: Container[Book]) -> Sequence[Order]:
-        """What ``books`` ordered on a day in IST, and what of before is still open; oldest first."""
+        """What ``books`` ordered on a day in IST or have open since before, oldest first."""
 
     def trades(self, day: date) -> Sequence[Trade]:
         """Trades of a day in IST, oldest first."""
