@@ -14,6 +14,7 @@ import uvicorn
 
 from algohost.broker.accounts import PaperBrokers
 from algohost.broker.gateway import Gateway
+from algohost.domain.errors import Unavailable
 from algohost.domain.ids import RunId
 from algohost.domain.ports import Clock
 from algohost.domain.users import paper_account
@@ -71,6 +72,7 @@ async def open_host(settings: Settings, *, clock: Clock | None = None) -> AsyncI
     clock = clock or SystemClock()
     folders = Folders(data=settings.data_dir)
     market = await asyncio.to_thread(_open_market, settings, clock)
+    _refuse_lost_database(folders)
     database = open_database(folders.database)
     watcher = FileWatcher()
     try:
@@ -196,6 +198,19 @@ def _open_market(settings: Settings, clock: Clock) -> MarketService:
     market = open_market(settings.market, clock, seed=settings.market_seed)
     market.tick()  # the first one draws the whole day: a quarter second, which no loop should wait
     return market
+
+
+def _refuse_lost_database(folders: Folders) -> None:
+    """Versions that have run, and a database that knows none of them: a new one would end them."""
+    path = folders.database
+    is_there = path.exists() and path.stat().st_size > 0
+    if not is_there and any(folders.data.glob("code/*")):
+        raise Unavailable(
+            f"The database {path} is missing or empty, although strategies have run from"
+            f" {folders.data}. Put a backup in its place; to begin anew instead, move the folder"
+            " away or choose another with --data-dir.",
+            code="DATABASE_LOST",
+        )
 
 
 def _gateway(database: Database, market: MarketService) -> Gateway:

@@ -74,11 +74,10 @@ def test_an_example_trades_the_same_by_hand_and_hosted(server: RunningServer) ->
     first = [{name: order[name] for name in ORDER_FIELDS} for order in placed[:2]]
     assert first[0] == first[1]
     assert server.stop(strategy_id)["outcome"] == "stopped"
-    stamp = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d IST ")
-    lines = [stamp.sub("", line) for line in server.run_log(strategy_id).splitlines()]
-    assert [line.split(":")[0] for line in lines] == [
-        line.split(":")[0].replace("EMA crossover", "ema_crossover") for line in said.splitlines()
-    ]
+    stamp = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d IST ", re.MULTILINE)
+    number = re.compile(r"\d+(\.\d+)?")  # prices and ids differ by the moment
+    hosted = number.sub("#", stamp.sub("", server.run_log(strategy_id)))
+    assert hosted == number.sub("#", said.replace("EMA crossover", "ema_crossover"))
 
 
 def test_orders_belong_to_the_strategy_that_sent_them(server: RunningServer) -> None:
