@@ -40,7 +40,7 @@ def test_a_syntax_error_makes_a_draft_with_its_line_marked(login: Page) -> None:
     [
         (script("x", name="notes.txt"), "its name must end in .py"),
         (script("", name="empty.py"), "empty.py is empty"),
-        (script("#" * 1_048_577, name="big.py"), "at most 1024.0 kB are accepted"),
+        (script("#" * 1_048_577, name="big.py"), "big.py is larger than 1 MB"),
     ],
     ids=["not python", "empty", "too large"],
 )

@@ -36,6 +36,28 @@ def test_a_server_without_users_gives_the_setup_link(tmp_path: Path) -> None:
     assert found["setup_link"] == "http://127.0.0.1:5000/setup?token=one-time"
 
 
+def test_a_server_with_users_gives_no_setup_link(tmp_path: Path) -> None:
+    """A user was added by the command line; the link that was printed before is of no use."""
+    host = FakeHost(tmp_path)
+    host.identity.setup_token = lambda: "one-time"  # type: ignore[method-assign]
+    with control_server(host):
+        assert Control(tmp_path).ask("GET", "/v1/server")["setup_link"] is None
+
+
+def test_status_answers_before_there_is_a_user(tmp_path: Path) -> None:
+    with control_server(FakeHost(tmp_path, users=())):
+        found = Control(tmp_path).ask("GET", "/v1/status")
+    assert found["setup_link"] == "http://127.0.0.1:5000/setup?token=one-time"
+    assert found["strategies"] == []
+
+
+@pytest.mark.parametrize("path", ["/v1/strategies/../../etc", "/v1/strategies/a/b", "/v1/nothing"])
+def test_an_id_that_is_an_address_is_refused_with_a_sentence(tmp_path: Path, path: str) -> None:
+    with control_server(FakeHost(tmp_path)), pytest.raises(AlgohostError) as refusal:
+        Control(tmp_path).ask("GET", path)
+    assert refusal.value.code == "NOT_FOUND"
+
+
 def test_the_socket_is_for_its_owner_only(tmp_path: Path) -> None:
     with control_server(FakeHost(tmp_path)):
         assert (tmp_path / "run/control.sock").stat().st_mode & 0o777 == 0o600

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +26,11 @@ def test_a_taken_port_is_refused_with_its_holder_and_a_free_one(taken: socket.so
     assert details["pid"] == os.getpid()
     assert f"process {os.getpid()} (" in refusal.value.message
     assert f"'--feed-port {details['suggested']}' is free" in refusal.value.message
+
+
+def test_a_server_of_ours_is_named_without_its_settings(tmp_path: Path) -> None:
+    (tmp_path / "cmdline").write_bytes(b'python\0-m\0algohost.cli.background\0{"flags": 1}\0')
+    assert ports._command_of(tmp_path) == "an algohost server"
 
 
 def test_the_suggested_port_can_be_had(taken: socket.socket) -> None:

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from algohost.domain.errors import AlgohostError, Conflict, Invalid, NotFound, TooLarge
+from algohost.domain.errors import (
+    AlgohostError,
+    Conflict,
+    Invalid,
+    NotFound,
+    TooLarge,
+    Unavailable,
+)
 from algohost.domain.strategies import Phase
 from tests.host.harness import ASHA, RAVI, SOURCE, HostUnderTest
 
@@ -122,6 +129,36 @@ def test_a_launch_that_fails_is_an_error_with_its_reason(tmp_path: Path) -> None
         settled = await host.service.settled(view.strategy.id, timeout_seconds=5)
         assert settled.phase is Phase.ERROR
         assert "Failed to start (The folder work/ema is missing)" in settled.sentence
+
+    play(tmp_path, scenario)
+
+
+def test_a_full_disk_does_not_keep_a_strategy_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever fills the disk must be stoppable; what could not be written is written later."""
+
+    async def full(_work: object) -> None:
+        raise Unavailable("The database cannot be used (disk full).", code="DATABASE")
+
+    async def scenario(host: HostUnderTest) -> None:
+        view = await host.add()
+        await host.service.start(ASHA, view.strategy.id)
+        await host.service.settled(view.strategy.id, timeout_seconds=5)
+        run_id = host.keeper.launches[0]
+        with monkeypatch.context() as disk:
+            disk.setattr(host.database, "write", full)
+            with pytest.raises(Unavailable, match="is being stopped, but"):
+                await host.service.stop(ASHA, view.strategy.id)
+            assert host.keeper.known[run_id].state == "stopping"
+            host.keeper.exits(run_id, code=None, signal=2)
+        await host.until(
+            lambda: host.service.get(ASHA, view.strategy.id).phase is Phase.STOPPED, "written"
+        )
+        latest = host.service.get(ASHA, view.strategy.id).latest
+        assert latest is not None
+        assert str(latest.outcome) == "stopped"
+        assert len(host.keeper.launches) == 1
 
     play(tmp_path, scenario)
 

@@ -24,8 +24,11 @@ export const groupOf = (phase: Phase): Group => GROUPS[phase];
 export const isLive = (phase: Phase): boolean => LIVE.includes(phase);
 export const phaseWord = (phase: Phase): string =>
   phase.charAt(0).toUpperCase() + phase.slice(1).replace("_", " ");
-export const sinceWord = (phase: Phase): string =>
-  phase === "running" ? "Up for" : isLive(phase) || groupOf(phase) === "waiting" ? "Since" : "Ended";
+export function sinceWord({ phase, outcome }: Pick<Row, "phase"> & Partial<Row>): string {
+  if (phase === "running") return "Up for";
+  if (phase === "stopped" && outcome === null) return "Uploaded";
+  return isLive(phase) || groupOf(phase) === "waiting" ? "Since" : "Ended";
+}
 
 type Cells = Map<string, HTMLElement[]>;
 const cellsOf = new WeakMap<HTMLElement, Cells>();

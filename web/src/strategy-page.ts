@@ -83,7 +83,7 @@ class StrategyPage extends HTMLElement {
 
   #paint(change: RowChange): void {
     paintRow(this, change);
-    if (change.phase) this.#paintPhase(change.phase);
+    if (change.phase) this.#paintPhase(change.phase, change.outcome);
     if (change.order_count !== undefined) setText(find("[data-order-count]", this), change.order_count ? String(change.order_count) : "");
     if (change.problem !== undefined) {
       const { problem } = change;
@@ -97,8 +97,8 @@ class StrategyPage extends HTMLElement {
     }
   }
 
-  #paintPhase(phase: Phase): void {
-    setText(find("[data-since-word]", this), sinceWord(phase));
+  #paintPhase(phase: Phase, outcome?: string | null): void {
+    setText(find("[data-since-word]", this), sinceWord({ phase, outcome }));
     find("[data-failure]", this).hidden = phase !== "error";
     this.dispatchEvent(new CustomEvent("phase-shown", { detail: { isLive: isLive(phase) } }));
   }

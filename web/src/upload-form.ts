@@ -10,7 +10,10 @@ function nameOf(fileName: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-const size = (bytes: number) => (bytes < 1024 ? `${bytes} bytes` : `${(bytes / 1024).toFixed(1)} kB`);
+function size(bytes: number): string {
+  if (bytes < 1024) return `${bytes} bytes`;
+  return bytes < 1_048_576 ? `${(bytes / 1024).toFixed(1)} kB` : `${+(bytes / 1_048_576).toFixed(1)} MB`;
+}
 
 class UploadForm extends HTMLElement {
   #file: File | null = null;
@@ -59,7 +62,7 @@ class UploadForm extends HTMLElement {
     if (!file) return { file: "Choose the Python file to upload." };
     if (!/\.py$/i.test(file.name)) return { file: `${file.name} is not a Python file; its name must end in .py.` };
     if (file.size === 0) return { file: `${file.name} is empty; choose a file with a script in it.` };
-    if (file.size > limit) return { file: `${file.name} has ${size(file.size)}; at most ${size(limit)} are accepted.` };
+    if (file.size > limit) return { file: `${file.name} is larger than ${size(limit)}; a strategy may not be.` };
     return {};
   }
 

@@ -65,7 +65,7 @@ class Ladder:
             deadline, by = min(earlier.deadline, deadline), earlier.by
         fact = {"fact": "stop", "signal": int(number), "by": by, "deadline": deadline}
         self._table.note(run, {**fact, "grace": grace_seconds, "at": time.time()})
-        log.info("stop_asked run=%s signal=%s by=%r", run.run_id, int(number), by)
+        log.info("stop_asked run=%s signal=%s by=%r", run.run_id, int(number) or "auto", by)
         self._table.changed(run)
         if run.pid is None and self._cancel(run):
             self._table.conclude(run)

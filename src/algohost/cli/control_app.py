@@ -57,7 +57,7 @@ def create_control_app(
         ("GET", "/v1/strategies/{id}/log", control.log),
     ]
     routes = [Route(path, _guarded(act, token), methods=[method]) for method, path, act in table]
-    return Starlette(routes=routes)
+    return Starlette(routes=routes, exception_handlers={404: _nothing_there})
 
 
 class _Control:
@@ -71,7 +71,8 @@ class _Control:
 
     async def server(self, request: Request) -> Response:  # noqa: ARG002
         settings = self._host.settings
-        token = self._host.identity.setup_token()
+        has_users = self._host.identity.has_users()
+        token = None if has_users else self._host.identity.setup_token()
         return _done(
             version=__version__,
             pid=os.getpid(),
@@ -80,12 +81,17 @@ class _Control:
             data_dir=str(settings.data_dir),
             market=settings.market,
             setup_link=f"{settings.web_url}/setup?token={token}" if token else None,
-            has_users=self._host.identity.has_users(),
+            has_users=has_users,
             agent=self._host.agent.is_connected,
         )
 
     async def status(self, request: Request) -> Response:
-        views = self._host.strategies.list(self._actor(request))
+        """How the server stands, also before there is a user, and each strategy."""
+        views = (
+            self._host.strategies.list(self._actor(request))
+            if self._host.identity.has_users()
+            else ()
+        )
         counts: dict[str, int] = {}
         for view in views:
             counts[view.phase.value] = counts.get(view.phase.value, 0) + 1
@@ -273,6 +279,13 @@ def _guarded(
             return JSONResponse(envelope, status_code=error.http_status)
 
     return answered
+
+
+async def _nothing_there(_request: Request, _error: Exception) -> Response:
+    message = "The server knows nothing of that id; 'algohost strategy list' shows all."
+    return JSONResponse(
+        {"success": False, "message": message, "error_code": NotFound.code}, status_code=404
+    )
 
 
 def _end_this_process() -> None:

@@ -96,7 +96,7 @@ def _data_dir(patient: _Patient) -> _Findings:
     if not place.exists():
         return [(Health.NOTE, f"{place} does not exist yet; the first start makes it.")]
     if not os.access(place, os.R_OK | os.W_OK | os.X_OK) or not place.is_dir():
-        return [(Health.BROKEN, f"{place} cannot be written; put its rights right.")]
+        return [(Health.BROKEN, f"{place} cannot be written; let your user write there.")]
     if os.name == "posix" and place.stat().st_mode & 0o077:
         return [(Health.NOTE, f"Others may look into {place}; 'chmod 700 {place}' shuts it.")]
     return [(Health.OK, f"{place} is yours alone.")]

@@ -120,6 +120,8 @@ def _command_of(entry: Path) -> str:
         words = (entry / "cmdline").read_bytes().split(b"\0")
     except OSError:
         return "?"
+    if b"algohost.cli.background" in words:
+        return "an algohost server"  # its settings, in JSON, tell nobody anything
     text = b" ".join(words).decode(errors="replace").strip()
     printable = "".join(c if c.isprintable() else "?" for c in text)
     return printable[:120] or "?"

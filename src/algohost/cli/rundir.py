@@ -47,7 +47,7 @@ class RunDir:
             reason = error.strerror or str(error)
             message = (
                 f"The data directory {self.data_dir} cannot be written ({reason}); "
-                "put its rights right, or choose another with --data-dir."
+                "let your user write there, or choose another with --data-dir."
             )
             raise Invalid(message, code="DATA_DIR") from error
 

@@ -36,5 +36,6 @@ def _log_to_stderr(loaded: Loaded) -> None:
         level=loaded.settings.log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # a line each
     for name in loaded.unknown_variables:
         log.warning("unknown_variable name=%s", name)

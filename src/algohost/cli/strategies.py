@@ -2,6 +2,7 @@
 
 import base64
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from algohost.cli.console import answer, note, table
 from algohost.cli.control_client import Control
 from algohost.cli.options import ConfigFile, DataDir, Json, User
 from algohost.domain.errors import Invalid, TooLarge
+from algohost.domain.ids import IST
 
 app = typer.Typer(no_args_is_help=True, help="Strategies: add, look at, start and stop them.")
 
@@ -70,7 +72,7 @@ def show(
     """Show one strategy and its last runs."""
     found = _control(data_dir, config, user).ask("GET", f"/v1/strategies/{strategy_id}")
     runs = [
-        (r["id"], r["outcome"] or r["state"], r["started_at"], r["ended_at"], r["pid"])
+        (r["id"], r["outcome"] or r["state"], _ist(r["started_at"]), _ist(r["ended_at"]), r["pid"])
         for r in found["runs"]
     ]
     lines = _details(found["strategy"])
@@ -219,6 +221,11 @@ def _details(row: dict[str, Any]) -> list[str]:
     if row.get("problem"):
         lines.append(f"  problem   {_problem(row)}")
     return lines
+
+
+def _ist(at: str | None) -> str | None:
+    shown = None if at is None else datetime.fromisoformat(at).astimezone(IST)
+    return shown and shown.strftime("%d %b %Y %H:%M:%S IST")
 
 
 def _problem(row: dict[str, Any]) -> str:

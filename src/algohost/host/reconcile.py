@@ -109,6 +109,13 @@ class Reconciler:
         run = self._new_run(wanted) if isinstance(action, Start) else None
         await self._commit(wanted, intent=True, run=run)
 
+    async def stop_unwritten(self, run: Run, *, by: str) -> None:
+        """Has the agent end a run although nothing can be written down now.
+
+        Raises ``AgentUnavailable``.
+        """
+        await self._agent.stop(run.id, grace_seconds=self._grace_seconds, by=by)
+
     async def step(self, strategy_id: StrategyId) -> bool:
         """One observation, one decision, one act; says whether another step may follow at once.
 
@@ -239,12 +246,14 @@ class Reconciler:
         run = view.latest
         assert run is not None, "only a run is stopped"
         by = view.strategy.intent.by if view.strategy.intent.wanted is Wanted.STOPPED else "host"
-        await self._record(run, StopAsked(at=self._clock.now(), by=by))
-        try:
+        is_heard = True
+        try:  # the agent first: a disk that is full must not keep a strategy running
             await self._agent.stop(run_id, grace_seconds=self._grace_seconds, by=by)
-        except AgentUnavailable:
-            return False  # the next look asks again
-        return True
+        except AgentError as error:
+            is_heard = False  # the next look asks again
+            log.warning("stop_not_heard run=%s reason=%s", run_id, error)
+        await self._record(run, StopAsked(at=self._clock.now(), by=by))
+        return is_heard
 
     def _heard_of_run(self, run_id: str) -> None:
         for view in self._registry:

@@ -169,7 +169,8 @@ class StrategyService:
     async def stop(self, user: User, strategy_id: str) -> StrategyView:
         """Wants the strategy stopped; its end is on the way on return.
 
-        Raises ``Conflict`` (``NOT_RUNNING``) where there is nothing to stop.
+        Raises ``Conflict`` (``NOT_RUNNING``) where there is nothing to stop, and ``Unavailable``
+        where the stop is on its way and could not be written down.
         """
         view = self.get(user, strategy_id)
         async with self._registry.lock(view.strategy.id):
@@ -180,7 +181,7 @@ class StrategyService:
                     code="NOT_RUNNING",
                 )
             if view.strategy.intent.wanted is not Wanted.STOPPED:
-                await self._intend(view.strategy, Wanted.STOPPED, by=_name(user))
+                await self._intend_stop(view, by=_name(user))
             await self._first_step(view.strategy.id)
         self._reconciler.look_at(view.strategy.id)
         return self.get(user, strategy_id)
@@ -209,6 +210,22 @@ class StrategyService:
             await self._reconciler.step(strategy_id)
         except (Unavailable, AgentError, OSError) as error:
             log.warning("first_step_failed strategy=%s reason=%s", strategy_id, error)
+
+    async def _intend_stop(self, view: StrategyView, *, by: str) -> None:
+        try:
+            await self._intend(view.strategy, Wanted.STOPPED, by=by)
+        except Unavailable as error:
+            if view.latest is None or not view.latest.is_live:
+                raise
+            try:
+                await self._reconciler.stop_unwritten(view.latest, by=by)
+            except AgentError:
+                raise error from None
+            raise Unavailable(
+                f"“{view.strategy.name}” is being stopped, but that cannot be written down now:"
+                f" {error.message}",
+                code="STOP_UNWRITTEN",
+            ) from error
 
     async def _intend(self, strategy: Strategy, wanted: Wanted, *, by: str) -> None:
         intent = Intent(

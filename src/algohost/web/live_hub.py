@@ -6,10 +6,11 @@ slow socket costs a set of ids, and what it is sent at last is the state of that
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from algohost.domain.ids import OrderId, StrategyId, UserId
+from algohost.domain.ids import StrategyId, UserId
 from algohost.domain.orders import Order
 from algohost.domain.users import User
 from algohost.host.views import StrategyView
@@ -18,6 +19,8 @@ from algohost.web.rows import rows
 if TYPE_CHECKING:
     from algohost.web.services import Host
 
+log = logging.getLogger(__name__)
+
 TICK_SECONDS: Final = 1.0
 """How often figures that move with prices are looked at."""
 
@@ -25,20 +28,17 @@ Row = dict[str, Any]
 
 
 class Watcher:
-    """The strategies and orders that changed since the last ``take``, of those it wants."""
+    """The strategies that changed since the last ``take``, of those it wants."""
 
     def __init__(self, wants: Callable[[StrategyId], bool]) -> None:
         self._wants = wants
         self._ids: set[StrategyId] = set()
-        self._orders: set[OrderId] = set()
         self._event = asyncio.Event()
 
-    def add(self, strategy_id: StrategyId, order_id: OrderId | None = None) -> None:
+    def add(self, strategy_id: StrategyId) -> None:
         """Notes a change, if it is wanted."""
         if self._wants(strategy_id):
             self._ids.add(strategy_id)
-            if order_id is not None:
-                self._orders.add(order_id)
             self._event.set()
 
     async def wait(self, *, at_most_seconds: float | None = None) -> None:
@@ -47,10 +47,9 @@ class Watcher:
             async with asyncio.timeout(at_most_seconds):
                 await self._event.wait()
 
-    def take(self) -> tuple[set[StrategyId], set[OrderId]]:
+    def take(self) -> set[StrategyId]:
         """What changed; it is forgotten here."""
-        taken = (self._ids, self._orders)
-        self._ids, self._orders = set(), set()
+        taken, self._ids = self._ids, set()
         self._event.clear()
         return taken
 
@@ -117,22 +116,28 @@ class LiveHub:
             self._ticker.cancel()
             self._ticker = None
 
-    def _changed(self, strategy_id: StrategyId, order_id: OrderId | None = None) -> None:
+    def _changed(self, strategy_id: StrategyId) -> None:
         self._rows.pop(strategy_id, None)
         for watcher in self._watchers:
-            watcher.add(strategy_id, order_id)
+            watcher.add(strategy_id)
 
     def _ordered(self, order: Order) -> None:
         if order.book.strategy_id is not None:
-            self._changed(order.book.strategy_id, order.id)
+            self._changed(order.book.strategy_id)
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            for made in rows(self._seen(), self.host):
-                shown = self._rows.get(made["id"])
-                if shown is not None and shown["pnl"] != made["pnl"]:
-                    self._changed(made["id"])
+            try:
+                self._look()
+            except Exception:  # one bad second must not freeze the figures of every tab
+                log.exception("live_figures_failed")
+
+    def _look(self) -> None:
+        for made in rows(self._seen(), self.host):
+            shown = self._rows.get(made["id"])
+            if shown is not None and shown["pnl"] != made["pnl"]:
+                self._changed(made["id"])
 
     def _seen(self) -> list[StrategyView]:
         """Every strategy that somebody may be looking at, once."""

@@ -44,7 +44,7 @@ async def strategies(hub: LiveHub, user: User, send: Send) -> None:
         while True:
             await asyncio.sleep(PAUSE_SECONDS)
             await watcher.wait()
-            wanted = watcher.take()[0]
+            wanted = watcher.take()
             there = {v.strategy.id: v for v in service.list(user) if v.strategy.id in wanted}
             removed = [i for i in wanted - there.keys() if known.pop(i, None) is not None]
             changes = []

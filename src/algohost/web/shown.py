@@ -69,6 +69,8 @@ def since_word(row: Row) -> str:
     phase = Phase(row["phase"])
     if phase is Phase.RUNNING:
         return "Up for"
+    if phase is Phase.STOPPED and row["outcome"] is None:
+        return "Uploaded"
     return "Since" if GROUPS[phase] in {"running", "waiting"} else "Ended"
 
 
