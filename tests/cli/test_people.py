@@ -1,5 +1,6 @@
 """Users and keys made while no server runs, in the database itself."""
 
+import asyncio
 import io
 import json
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from algohost.bootstrap import open_identity
 from algohost.cli.app import run
 from algohost.cli.rundir import RunDir
+from algohost.domain.errors import Unauthorized
 from algohost.settings import Settings
 
 
@@ -33,12 +35,29 @@ def test_a_user_and_a_key_are_there_when_the_server_comes(
         assert principal.user.name == "ann"
 
 
+def test_a_forgotten_password_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert add_user(monkeypatch, tmp_path, "ann", "a good long one") == 0
+    monkeypatch.setattr("sys.stdin", io.StringIO("another long one"))
+    words = ["user", "password", "Ann", "--password-stdin", "--data-dir", str(tmp_path)]
+    assert run(words) == 0
+    assert "ann has another password" in capsys.readouterr().out
+    with open_identity(Settings(data_dir=tmp_path)) as identity:
+        session, _ = asyncio.run(identity.log_in("ann", "another long one", "test"))
+        with pytest.raises(Unauthorized):
+            asyncio.run(identity.log_in("ann", "a good long one", "test"))
+    assert session.user.name == "ann"
+    monkeypatch.setattr("sys.stdin", io.StringIO("another long one"))
+    words[2] = "nobody"
+    assert run(words) == 1
+    assert "There is no user 'nobody'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
 def test_the_line_end_is_not_part_of_the_password(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
-    import asyncio
-
     assert add_user(monkeypatch, tmp_path, "ann", f"with a space {ending}") == 0
     with open_identity(Settings(data_dir=tmp_path)) as identity:
         session, _ = asyncio.run(identity.log_in("ann", "with a space ", "test"))

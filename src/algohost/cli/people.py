@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,10 @@ from algohost.cli.console import answer
 from algohost.cli.control_client import Control
 from algohost.cli.options import ConfigFile, DataDir, Json
 from algohost.domain.errors import Invalid, NotFound
+
+if TYPE_CHECKING:
+    from algohost.domain.users import User
+    from algohost.host.identity import Identity
 
 user_app = typer.Typer(no_args_is_help=True, help="Users of this server.")
 key_app = typer.Typer(no_args_is_help=True, help="API keys of accounts.")
@@ -53,6 +57,30 @@ def add(
     return 0
 
 
+@user_app.command("password")
+def password(
+    name: str,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from the input.")
+    ] = False,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    as_json: Json = False,
+) -> int:
+    """Give a user another password; all their sessions end. Works without a server too."""
+    secret = _password(password_stdin)
+    control = Control(locate.data_dir(data_dir, config=config))
+    if control.run_dir.is_held():
+        body = {"name": name, "password": secret}
+        user = str(control.ask("POST", "/v1/passwords", body)["user"])
+    else:
+        import asyncio
+
+        user = asyncio.run(_set_password_without_server(data_dir, config, name, secret))
+    answer(as_json, {"user": user}, f"{user} has another password; their sessions have ended.")
+    return 0
+
+
 @key_app.command("new")
 def new(
     user: Annotated[str, typer.Option("--user", help="Whose account the key is for.")],
@@ -83,7 +111,7 @@ def _password(from_stdin: bool) -> str:
 
     password = getpass.getpass("Password: ")
     if getpass.getpass("Again: ") != password:
-        message = "The two passwords differ; nothing was added."
+        message = "The two passwords differ; nothing was changed."
         raise Invalid(message, code="PASSWORDS_DIFFER")
     return password
 
@@ -102,8 +130,23 @@ async def _new_key_without_server(data_dir: Path | None, config: Path | None, na
     from algohost.cli.offline import open_identity
 
     with open_identity(data_dir, config) as identity:
-        for user in identity.users():
-            if user.name.casefold() == name.casefold():
-                return str(await identity.new_key(user.id))
+        return str(await identity.new_key(_named(identity, name).id))
+
+
+async def _set_password_without_server(
+    data_dir: Path | None, config: Path | None, name: str, password: str
+) -> str:
+    from algohost.cli.offline import open_identity
+
+    with open_identity(data_dir, config) as identity:
+        user = _named(identity, name)
+        await identity.set_password(user.id, password)
+        return user.name
+
+
+def _named(identity: "Identity", name: str) -> "User":
+    for user in identity.users():
+        if user.name.casefold() == name.casefold():
+            return user
     message = f"There is no user {name[:80]!r}; make one with 'algohost user add'."
     raise NotFound(message, code="NO_USER")
