@@ -224,8 +224,9 @@ def _details(row: dict[str, Any]) -> list[str]:
 
 
 def _ist(at: str | None) -> str | None:
-    shown = None if at is None else datetime.fromisoformat(at).astimezone(IST)
-    return shown and shown.strftime("%d %b %Y %H:%M:%S IST")
+    if at is None:
+        return None
+    return datetime.fromisoformat(at).astimezone(IST).strftime("%d %b %Y %H:%M:%S IST")
 
 
 def _problem(row: dict[str, Any]) -> str:

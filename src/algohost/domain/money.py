@@ -3,13 +3,7 @@
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
-PAISA: Final = Decimal("0.01")
 ZERO: Final = Decimal("0.00")
-
-
-def to_paise(amount: Decimal) -> Decimal:
-    """``amount`` rounded to whole paise, half to even."""
-    return amount.quantize(PAISA, rounding=ROUND_HALF_EVEN)
 
 
 def format_inr(amount: Decimal | float | None, *, decimals: int = 2, sign: str = "negative") -> str:

@@ -189,10 +189,6 @@ class Processes:
                     found.append(seen)
         return tuple(found)
 
-    def mark_of(self, pid: int) -> int | None:
-        """The mark of a process; ``None`` where it has none."""
-        return _mark(pid)
-
     def _pidfd_open(self, pid: int) -> int:
         return os.pidfd_open(pid)
 
