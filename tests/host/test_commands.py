@@ -340,3 +340,36 @@ def test_running_code_is_neither_changed_nor_deleted(tmp_path: Path) -> None:
         assert host.service.list(ASHA) == []
 
     play(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "# coding: latin-1\nx = 'caf\xe9'\n".encode("latin-1"),
+        b"\xef\xbb\xbfx = 1\n",
+        b"x = 1\r\ny = 2\r\n",
+        "x = '₹'\n".encode(),
+    ],
+    ids=["latin-1", "byte order mark", "windows line ends", "utf-8"],
+)
+def test_saving_an_untouched_text_changes_nothing(tmp_path: Path, content: bytes) -> None:
+    """An editor shows text; what it gives back is kept as the bytes that it was."""
+
+    async def scenario(host: HostUnderTest) -> None:
+        view = await host.service.add(owner=ASHA, name="x", file_name="x.py", content=content)
+        text = host.service.source(ASHA, view.strategy.id)
+        assert "\r" not in text
+        saved = await host.service.save_text(ASHA, view.strategy.id, text)
+        assert saved.strategy.version_id == view.strategy.version_id
+        assert saved.strategy.problem is None
+
+    play(tmp_path, scenario)
+
+
+def test_a_text_that_its_named_encoding_cannot_hold_is_refused(tmp_path: Path) -> None:
+    async def scenario(host: HostUnderTest) -> None:
+        view = await host.add()
+        with pytest.raises(Invalid, match="does not fit the encoding"):
+            await host.service.save_text(ASHA, view.strategy.id, "# coding: latin-1\nx = '₹'\n")
+
+    play(tmp_path, scenario)

@@ -37,6 +37,7 @@ def up(
     control = Control(place)
     found = _running(control)
     if found is not None:
+        _refuse_other_settings(flags, found)
         answer(as_json, {**found, "started": False}, *_where(found, "A server already runs."))
         return 0
     given = {name: value for name, value in flags.items() if value is not None}
@@ -81,6 +82,22 @@ def down(everything: bool, *, data_dir: Path | None, config: Path | None, as_jso
         done["agent_stopped"] = asyncio.run(_end_agent(place))
     answer(as_json, done, *_what_ended(done, place))
     return 0
+
+
+def _refuse_other_settings(flags: Mapping[str, object], found: Mapping[str, Any]) -> None:
+    """What was asked for must be what runs, or the asker would believe it."""
+    runs = {
+        "port": urlsplit(str(found["web"])).port,
+        "feed_port": urlsplit(str(found["feed"])).port,
+        "market": found["market"],
+    }
+    for name, value in flags.items():
+        if value is not None and name in runs and str(value) != str(runs[name]):
+            raise Conflict(
+                f"A server runs already, with {name.replace('_', ' ')} {runs[name]};"
+                " end it with 'algohost down' to start it with other settings.",
+                code="OTHER_SETTINGS",
+            )
 
 
 def _running(control: Control) -> dict[str, Any] | None:

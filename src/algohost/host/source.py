@@ -5,8 +5,11 @@ compiler itself can be made to eat time and memory by hostile text.
 """
 
 import asyncio
+import codecs
+import io
 import json
 import sys
+import tokenize
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Final
 
@@ -70,6 +73,32 @@ async def find_problem(file_name: str, content: bytes) -> SourceProblem | None:
             code="WRONG_ENCODING",
         )
     return SourceProblem(**found)
+
+
+def decode(content: bytes) -> str:
+    """The text of a source in its own encoding, with line ends as ``\n``; for showing."""
+    encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
+    return content.decode(encoding, "replace").replace("\r\n", "\n")
+
+
+def encode(text: str, *, like: bytes) -> bytes:
+    """``text`` as bytes, with the line ends and the byte order mark of the version before.
+
+    Raises ``Invalid`` where the text names an encoding that cannot hold it.
+    """
+    if b"\r\n" in like:
+        text = text.replace("\r\n", "\n").replace("\n", "\r\n")
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(text.encode("utf-8")).readline)
+        content = text.encode(encoding)
+    except (SyntaxError, UnicodeError) as error:
+        raise Invalid(
+            f"The text does not fit the encoding that its first lines name ({error});"
+            " save it as UTF-8.",
+            code="WRONG_ENCODING",
+        ) from error
+    has_mark = like.startswith(codecs.BOM_UTF8) and encoding == "utf-8"
+    return codecs.BOM_UTF8 + content if has_mark else content
 
 
 def _program() -> str:

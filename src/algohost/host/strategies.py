@@ -66,8 +66,7 @@ class StrategyService:
     def source(self, user: User, strategy_id: str) -> str:
         """The text of the current version."""
         view = self.get(user, strategy_id)
-        content = self._database.read(lambda c: stored.content(c, view.strategy.version_id))
-        return content.decode("utf-8", "replace")
+        return source_text.decode(self._content(view.strategy))
 
     def runs(self, user: User, strategy_id: str, *, limit: int = 50) -> Sequence[Run]:
         """The newest runs, newest first."""
@@ -107,7 +106,8 @@ class StrategyService:
         plain_name = source_text.accept(file_name, content)
         shown_name = _checked_name(name or plain_name.removesuffix(".py").replace("_", " "))
         if exchange not in set(Exchange):
-            raise Invalid(f"“{exchange[:20]}” is not an exchange; choose one of the list.")
+            known = ", ".join(Exchange)
+            raise Invalid(f"“{exchange[:20]}” is not an exchange; choose one of {known}.")
         problem = await source_text.find_problem(plain_name, content)
         now = self._clock.now()
 
@@ -133,6 +133,12 @@ class StrategyService:
             return strategy
 
         return self._registry.put_strategy(await self._database.write(keep))
+
+    async def save_text(self, user: User, strategy_id: str, text: str) -> StrategyView:
+        """``save`` of an edited text, in the encoding and with the line ends that it had."""
+        view = self.get(user, strategy_id)
+        content = source_text.encode(text, like=self._content(view.strategy))
+        return await self.save(user, strategy_id, content)
 
     async def save(self, user: User, strategy_id: str, content: bytes) -> StrategyView:
         """Makes a new version of the code. Raises ``Conflict`` while the strategy runs."""
@@ -198,6 +204,9 @@ class StrategyService:
             now = self._clock.now()
             await self._database.write(lambda c: stored.mark_deleted(c, view.strategy.id, at=now))
             self._registry.remove(view.strategy.id)
+
+    def _content(self, strategy: Strategy) -> bytes:
+        return self._database.read(lambda c: stored.content(c, strategy.version_id))
 
     def _is_live(self, strategy_id: StrategyId) -> bool:
         view = self._registry.find(strategy_id)

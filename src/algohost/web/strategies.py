@@ -84,8 +84,8 @@ async def save(request: Request) -> Response:
     """``POST /python/save/<id>`` with ``{source}``: makes a new version."""
     body = await json_as(request, _Source)
     host = host_of(request)
-    view = await host.strategies.save(
-        user_of(request), request.path_params["strategy_id"], body.source.encode()
+    view = await host.strategies.save_text(
+        user_of(request), request.path_params["strategy_id"], body.source
     )
     problem = view.strategy.problem
     message = "Saved." if problem is None else f"Saved as a draft: {view.sentence}"
