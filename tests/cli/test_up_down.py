@@ -99,6 +99,9 @@ def test_up_gives_a_page_that_answers_and_says_so_again(place: Place) -> None:
     assert again.returncode == 0
     assert again.stdout.startswith(f"A server already runs.\n  pages  {first['web']}\n")
     assert place.json("up", ports=True)["pid"] == first["pid"]
+    other = place.run("up", "--market", "synthetic:7")
+    assert (other.returncode, other.stdout) == (1, "")
+    assert "with market synthetic; end it with 'algohost down'" in other.stderr
     assert place.run("down").stdout == "The server has ended.\n"
     poll(lambda: not is_alive(first["pid"]), "the server lives on")
     assert place.run("down").returncode == 0
