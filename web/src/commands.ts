@@ -47,13 +47,8 @@ function commandsOf(row: Row): Command[] {
   return [
     { label: row.name, hint: phaseWord(row.phase).toLowerCase(), icon: "file-code", run: go(path) },
     { label: `${isDown ? "Start" : "Stop"} ${row.name}`, hint: "command", icon: isDown ? "play" : "square", run: () => void act([row.id], verb) },
-    { label: `Log of ${row.name}`, hint: "log", icon: "terminal", run: () => openAt(`${path}#log`) },
+    { label: `Log of ${row.name}`, hint: "log", icon: "terminal", run: go(`${path}#log`) },
   ];
-}
-
-/** A link to another tab of the page that is open is heard as a change of its hash. */
-function openAt(address: string): void {
-  location.assign(address);
 }
 
 let commands: Command[] = [];
