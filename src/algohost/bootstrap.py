@@ -119,11 +119,11 @@ async def open_host(settings: Settings, *, clock: Clock | None = None) -> AsyncI
 
 def serve(settings: Settings) -> int:
     """Serves pages, API, feed and control until SIGTERM or SIGINT; 0 after an orderly end."""
-    with contextlib.suppress(ImportError):
+    try:
         import uvloop
-
-        return uvloop.run(_serve(settings))
-    return asyncio.run(_serve(settings))
+    except ImportError:  # Windows has none
+        return asyncio.run(_serve(settings))
+    return uvloop.run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> int:
