@@ -9,10 +9,11 @@ import pytest
 
 from algohost.domain.errors import Conflict, Invalid
 from algohost.domain.ids import AccountId, OrderId
+from algohost.domain.order_json import order_from_json, order_to_json
 from algohost.domain.orders import OrderStatus, Product
 from algohost.domain.ports import JournalRecord
 from algohost.exchange.account import AccountState, PositionKey
-from algohost.exchange.codec import from_record, order_from_json, order_to_json, to_record
+from algohost.exchange.codec import from_record, to_record
 from algohost.exchange.events import (
     Accepted,
     AccountOpened,

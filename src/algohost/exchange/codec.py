@@ -7,16 +7,15 @@ from decimal import Decimal
 from typing import Any, Final
 
 from algohost.domain.errors import Invalid
-from algohost.domain.ids import AccountId, OrderId, StrategyId
-from algohost.domain.instruments import Exchange, InstrumentKey
+from algohost.domain.ids import AccountId, OrderId
+from algohost.domain.order_json import (
+    order_from_json,
+    order_to_json,
+    request_from_json,
+    request_to_json,
+)
 from algohost.domain.orders import (
-    Action,
-    Book,
-    Order,
-    OrderRequest,
     OrderStatus,
-    PriceType,
-    Product,
 )
 from algohost.domain.ports import JournalRecord
 from algohost.exchange.events import (
@@ -59,70 +58,6 @@ def from_record(record: JournalRecord) -> Event:
         ) from error
 
 
-def order_to_json(order: Order) -> Body:
-    """An order as JSON values, for journals that keep intents."""
-    return {
-        "id": order.id,
-        "account_id": order.book.account_id,
-        "strategy_id": order.book.strategy_id,
-        "request": _request_to_json(order.request),
-        "status": order.status.value,
-        "placed_at": order.placed_at.isoformat(),
-        "updated_at": order.updated_at.isoformat(),
-        "filled_quantity": order.filled_quantity,
-        "average_price": str(order.average_price),
-        "reason": order.reason,
-    }
-
-
-def order_from_json(body: Mapping[str, Any]) -> Order:
-    """The order that ``order_to_json`` wrote."""
-    strategy = body["strategy_id"]
-    return Order(
-        id=OrderId(body["id"]),
-        book=Book(
-            account_id=AccountId(body["account_id"]),
-            strategy_id=None if strategy is None else StrategyId(strategy),
-        ),
-        request=_request_from_json(body["request"]),
-        status=OrderStatus(body["status"]),
-        placed_at=datetime.fromisoformat(body["placed_at"]),
-        updated_at=datetime.fromisoformat(body["updated_at"]),
-        filled_quantity=body["filled_quantity"],
-        average_price=Decimal(body["average_price"]),
-        reason=body["reason"],
-    )
-
-
-def _request_to_json(request: OrderRequest) -> Body:
-    return {
-        "exchange": request.key.exchange.value,
-        "symbol": request.key.symbol,
-        "action": request.action.value,
-        "quantity": request.quantity,
-        "price_type": request.price_type.value,
-        "product": request.product.value,
-        "price": str(request.price),
-        "trigger_price": str(request.trigger_price),
-        "disclosed_quantity": request.disclosed_quantity,
-        "label": request.label,
-    }
-
-
-def _request_from_json(body: Mapping[str, Any]) -> OrderRequest:
-    return OrderRequest(
-        key=InstrumentKey(exchange=Exchange(body["exchange"]), symbol=body["symbol"]),
-        action=Action(body["action"]),
-        quantity=body["quantity"],
-        price_type=PriceType(body["price_type"]),
-        product=Product(body["product"]),
-        price=Decimal(body["price"]),
-        trigger_price=Decimal(body["trigger_price"]),
-        disclosed_quantity=body["disclosed_quantity"],
-        label=body["label"],
-    )
-
-
 def _write_flat(event: Event) -> Body:
     body = asdict(event)
     del body["at"]
@@ -140,7 +75,7 @@ def _write_rejected(event: Rejected) -> Body:
 def _write_modified(event: Modified) -> Body:
     return {
         "order_id": event.order_id,
-        "request": _request_to_json(event.request),
+        "request": request_to_json(event.request),
         "status": event.status.value,
         "reserve": str(event.reserve),
     }
@@ -173,7 +108,7 @@ def _read_modified(at: datetime, body: Body) -> Modified:
     return Modified(
         at=at,
         order_id=OrderId(body["order_id"]),
-        request=_request_from_json(body["request"]),
+        request=request_from_json(body["request"]),
         status=OrderStatus(body["status"]),
         reserve=Decimal(body["reserve"]),
     )

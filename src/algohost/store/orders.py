@@ -1,25 +1,14 @@
 """The order journal in the database: intents before they are sent, facts before they are told."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from decimal import Decimal
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from algohost.domain.errors import Conflict
-from algohost.domain.ids import AccountId, OrderId, StrategyId
-from algohost.domain.instruments import Exchange, InstrumentKey
-from algohost.domain.orders import (
-    Action,
-    Book,
-    Order,
-    OrderRequest,
-    OrderStatus,
-    PriceType,
-    Product,
-)
+from algohost.domain.ids import AccountId
+from algohost.domain.order_json import order_from_json, order_to_json
+from algohost.domain.orders import Order
 from algohost.domain.ports import JournalRecord
 from algohost.store.database import Database
 from algohost.store.tables import order_intents, order_journal
@@ -36,7 +25,7 @@ class StoredOrderJournal:
         row = {
             "order_id": order.id,
             "account_id": order.book.account_id,
-            "body": _order_to_json(order),
+            "body": order_to_json(order),
         }
         await self._database.write(lambda c: c.execute(order_intents.insert().values(**row)))
 
@@ -85,52 +74,5 @@ class StoredOrderJournal:
             .order_by(order_intents.c.sequence)
         )
         return self._database.read(
-            lambda c: [_order_from_json(body) for body in c.execute(chosen).scalars()]
+            lambda c: [order_from_json(body) for body in c.execute(chosen).scalars()]
         )
-
-
-def _order_to_json(order: Order) -> dict[str, Any]:
-    request = order.request
-    return {
-        "id": order.id,
-        "account_id": order.book.account_id,
-        "strategy_id": order.book.strategy_id,
-        "exchange": request.key.exchange.value,
-        "symbol": request.key.symbol,
-        "action": request.action.value,
-        "quantity": request.quantity,
-        "price_type": request.price_type.value,
-        "product": request.product.value,
-        "price": str(request.price),
-        "trigger_price": str(request.trigger_price),
-        "disclosed_quantity": request.disclosed_quantity,
-        "label": request.label,
-        "status": order.status.value,
-        "placed_at": order.placed_at.isoformat(),
-    }
-
-
-def _order_from_json(body: dict[str, Any]) -> Order:
-    strategy_id = body["strategy_id"]
-    at = datetime.fromisoformat(body["placed_at"])
-    return Order(
-        id=OrderId(body["id"]),
-        book=Book(
-            account_id=AccountId(body["account_id"]),
-            strategy_id=StrategyId(strategy_id) if strategy_id else None,
-        ),
-        request=OrderRequest(
-            key=InstrumentKey(exchange=Exchange(body["exchange"]), symbol=body["symbol"]),
-            action=Action(body["action"]),
-            quantity=body["quantity"],
-            price_type=PriceType(body["price_type"]),
-            product=Product(body["product"]),
-            price=Decimal(body["price"]),
-            trigger_price=Decimal(body["trigger_price"]),
-            disclosed_quantity=body["disclosed_quantity"],
-            label=body["label"],
-        ),
-        status=OrderStatus(body["status"]),
-        placed_at=at,
-        updated_at=at,
-    )
