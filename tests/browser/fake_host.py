@@ -177,12 +177,12 @@ class FakeStrategies:
         self.history[new.id] = []
         return self.registry.put_strategy(new)
 
-    async def save(self, user: User, wanted: str, content: bytes) -> StrategyView:
+    async def save_text(self, user: User, wanted: str, text: str) -> StrategyView:
         view = self.get(user, wanted)
         if view.phase not in {Phase.STOPPED, Phase.ERROR}:
             raise Conflict("It is running; stop it first.", code="STRATEGY_RUNNING")
-        problem = await source_text.find_problem(view.strategy.file_name, content)
-        self.sources[view.strategy.id] = content.decode()
+        problem = await source_text.find_problem(view.strategy.file_name, text.encode())
+        self.sources[view.strategy.id] = text
         return self.registry.put_strategy(replace(view.strategy, problem=problem))
 
     async def start(self, user: User, wanted: str) -> StrategyView:

@@ -1,12 +1,13 @@
 """Where each setting's value comes from, and what is said of one that cannot be accepted."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from algohost import locate
 from algohost.domain.errors import Invalid
-from algohost.settings import Settings, load, variable_name
+from algohost.settings import Settings, load
 
 
 @pytest.fixture(autouse=True)
@@ -14,10 +15,9 @@ def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
-    for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "ALGOHOST_CONFIG"):
+    ours = [name for name in os.environ if name.startswith("ALGOHOST_")]
+    for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", *ours):
         monkeypatch.delenv(name, raising=False)
-    for name in Settings.model_fields:
-        monkeypatch.delenv(variable_name(name), raising=False)
     return home
 
 
