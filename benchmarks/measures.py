@@ -121,7 +121,7 @@ def memory(server: Server, amount: Amount) -> list[Figure]:
     ids = server.upload_many("resident", scripts.DATA_FRAME, amount.resident)
     server.start_all(ids)
     pids = [int(server.logged(one, "FETCHED")[1]) for one in ids]
-    ours = [_pss_mib(pid) for pid in pids]
+    ours = [_pss_mb(pid) for pid in pids]
     for one in ids:
         server.stop(one)
     server.wait_for_phase(ids, "stopped")
@@ -131,7 +131,7 @@ def memory(server: Server, amount: Amount) -> list[Figure]:
             for process in plain:
                 assert process.stdout is not None
                 assert process.stdout.readline().startswith("FETCHED")
-            rivals = [_pss_mib(process.pid) for process in plain]
+            rivals = [_pss_mb(process.pid) for process in plain]
         finally:
             for process in plain:
                 process.kill()
@@ -139,7 +139,7 @@ def memory(server: Server, amount: Amount) -> list[Figure]:
     return [
         Figure(
             name="Memory per strategy after a DataFrame (PSS)",
-            unit="MiB",
+            unit="MB",
             ours=median(ours),
             rival=median(rivals),
             goal=20,
@@ -272,11 +272,11 @@ def _plain(file: Path, server: Server) -> "subprocess.Popen[str]":
     )
 
 
-def _pss_mib(pid: int) -> float:
+def _pss_mb(pid: int) -> float:
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     found = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
     assert found is not None
-    return int(found[1]) / 1024
+    return int(found[1]) * 1024 / 1e6  # the kernel's kB are 1,024 bytes, the goal's MB are not
 
 
 @contextmanager
