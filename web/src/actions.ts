@@ -55,6 +55,13 @@ export function listenForActs(): void {
   });
 }
 
+/** Leads away from a strategy that is no more. The answer and the live line both tell of a
+ * deletion, in either order: whichever is first leads away, in the same words. */
+export function leaveDeleted(name: string): void {
+  toastAfterNavigation(`Deleted ${name}.`);
+  location.assign("/python");
+}
+
 /** The dialog that deletes: it takes the strategy's name, typed. */
 export function prepareDeletion(): void {
   const form = document.querySelector<HTMLFormElement>("form[data-delete]");
@@ -69,8 +76,7 @@ export function prepareDeletion(): void {
     button.setAttribute("aria-busy", "true");
     try {
       await post(`/python/delete/${encodeURIComponent(id)}`);
-      toastAfterNavigation(`Deleted ${name}.`);
-      location.assign("/python");
+      leaveDeleted(name);
     } catch (problem) {
       find("[data-error]", form).textContent = (problem as ApiError).message;
       button.removeAttribute("aria-busy");

@@ -2,10 +2,10 @@
 import "./log-view";
 import "./order-book";
 import "./run-history";
+import { leaveDeleted } from "./actions";
 import { all, find, isDialogOpen, isTyping, setText } from "./dom";
 import { live } from "./live";
 import { isLive, paintRow, paintTimes, sinceWord, tickUptimes, type Phase, type Row, type RowChange } from "./row";
-import { toastAfterNavigation } from "./toast";
 
 type Message = { rows?: Row[]; changes?: RowChange[]; removed?: string[] };
 
@@ -74,8 +74,7 @@ class StrategyPage extends HTMLElement {
 
   #heard({ rows, changes, removed }: Message): void {
     if (removed?.includes(this.#id) || (rows && !rows.some((row) => row.id === this.#id))) {
-      toastAfterNavigation(`${this.dataset.name} was deleted.`, "info");
-      location.assign("/python");
+      leaveDeleted(this.dataset.name ?? "");
       return;
     }
     for (const change of rows ?? changes ?? []) if (change.id === this.#id) this.#paint(change);
