@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algohost.runner.messages import ExitFact, LaunchSpec, MessageError, RunFact
+from algohost.runner.messages import ExitFact, LaunchSpec, RunFact
+from algohost.runner.parse import MessageError
 
 GOOD: dict[str, Any] = {
     "run_id": "0123456789abcdef",

@@ -21,7 +21,8 @@ from algohost.agent.runs import Run
 from algohost.agent.table import Table
 from algohost.agent.transport import Listener
 from algohost.runner import frames
-from algohost.runner.messages import LaunchSpec, MessageError
+from algohost.runner.messages import LaunchSpec
+from algohost.runner.parse import MessageError
 
 log = logging.getLogger(__name__)
 

@@ -87,6 +87,16 @@ class ProcessIdentity:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Enforcement:
+    """One thing that was to be enforced on a run, and whether the kernel does."""
+
+    name: str
+    is_on: bool
+    how: str
+    """By what, or why not."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """One execution of one version of a strategy."""
 
@@ -106,6 +116,10 @@ class Run:
     peak_memory_bytes: int | None = None
     cpu_seconds: float | None = None
     log_name: str = ""
+    enforced: tuple["Enforcement", ...] = ()
+    """What the kernel holds it to; empty before it is known."""
+    attempt: int = 0
+    """Which restart of its intent it is: 0 is the start that the intent asked for."""
 
     @property
     def is_live(self) -> bool:
@@ -119,6 +133,7 @@ class Started:
 
     at: datetime
     process: ProcessIdentity
+    enforced: tuple[Enforcement, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,10 +164,16 @@ def apply(run: Run, event: RunEvent) -> Run:
         return run
     match event:
         case Started() if run.process is not None:
-            return run
+            return run if run.enforced else replace(run, enforced=event.enforced)
         case Started():  # STARTING → RUNNING, or STOPPING stays: the stop was asked first
             state = RunState.RUNNING if run.state is RunState.STARTING else run.state
-            return replace(run, state=state, started_at=event.at, process=event.process)
+            return replace(
+                run,
+                state=state,
+                started_at=event.at,
+                process=event.process,
+                enforced=event.enforced,
+            )
         case StopAsked() if run.state is RunState.STOPPING:
             return run
         case StopAsked():  # STARTING, RUNNING → STOPPING

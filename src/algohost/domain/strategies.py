@@ -1,11 +1,12 @@
 """A strategy, what is wanted of it, and the one word that says how it stands."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from algohost.domain.ids import StrategyId, UserId, VersionId
 from algohost.domain.runs import Run, RunState
+from algohost.domain.strategy_settings import StrategySettings
 
 
 class Wanted(StrEnum):
@@ -71,6 +72,7 @@ class Strategy:
     """Set while the current version is a draft: it does not compile, so it is not started."""
     intent: Intent
     created_at: datetime
+    settings: StrategySettings = field(default_factory=StrategySettings)
 
 
 @dataclass(frozen=True, kw_only=True)

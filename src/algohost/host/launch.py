@@ -2,12 +2,15 @@
 
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from algohost.domain.ids import IST, StrategyId
 from algohost.domain.runs import Run
 from algohost.domain.strategies import Strategy
+from algohost.domain.strategy_settings import StrategySettings
+from algohost.runner.bounds import Confinement, Limits
 from algohost.runner.messages import Launcher, LaunchSpec
 
 _INHERITED = ("PATH", "LANG", "LC_ALL", "SSL_CERT_FILE", "SYSTEMROOT")
@@ -63,7 +66,16 @@ class Launching:
             name = f"{run.strategy_id}_{stamp}_{run.id}_IST.log"
         return name
 
-    def spec(self, run: Run, strategy: Strategy, content: bytes, token: str) -> LaunchSpec:
+    def spec(
+        self,
+        run: Run,
+        strategy: Strategy,
+        content: bytes,
+        token: str,
+        *,
+        variables: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str] | None = None,
+    ) -> LaunchSpec:
         """The launch of ``run``; puts its code and folders in place first."""
         script = self._materialise(run, strategy, content)
         work = self.folders.work(strategy.id)
@@ -74,9 +86,24 @@ class Launching:
             script=str(script),
             cwd=str(work),
             log_path=str(self.folders.logs / run.log_name),
-            env=self._environment(strategy, work, token),
+            env={**(variables or {}), **self._environment(strategy, work, token)},
             launcher=self.launcher,
             accelerate=self._accelerated(),
+            secrets=dict(secrets or {}),
+            confinement=self._confinement(strategy.settings),
+            limits=_limits(strategy.settings),
+        )
+
+    def _confinement(self, settings: StrategySettings) -> Confinement | None:
+        if not settings.is_confined:
+            return None
+        ports = None
+        if not settings.may_connect_anywhere:
+            ports = tuple(sorted({self.port, self.feed_port, *settings.ports}))
+        return Confinement(
+            ports=ports,
+            may_start_processes=settings.may_start_processes,
+            readable=settings.readable,
         )
 
     def _materialise(self, run: Run, strategy: Strategy, content: bytes) -> Path:
@@ -115,6 +142,17 @@ class Launching:
         if not self.accelerate:
             return ()
         return tuple(f"{name}:{self.port}" for name in ("127.0.0.1", "localhost"))
+
+
+def _limits(settings: StrategySettings) -> Limits:
+    return Limits(
+        memory_bytes=settings.memory_mb << 20,
+        threads=settings.threads,
+        open_files=settings.open_files,
+        disk_bytes=settings.disk_mb << 20,
+        log_bytes=settings.log_mb << 20,
+        cpu_percent=settings.cpu_percent,
+    )
 
 
 def _holds(script: Path, content: bytes) -> bool:

@@ -2,7 +2,15 @@
 
 from datetime import UTC, datetime
 
-from algohost.domain.runs import Ended, Outcome, OutcomeKind, ProcessIdentity, RunEvent, Started
+from algohost.domain.runs import (
+    Ended,
+    Enforcement,
+    Outcome,
+    OutcomeKind,
+    ProcessIdentity,
+    RunEvent,
+    Started,
+)
 from algohost.runner.messages import ExitFact, RunFact
 
 
@@ -11,7 +19,10 @@ def events_of(fact: RunFact, *, now: datetime) -> tuple[RunEvent, ...]:
     process = _process(fact)
     events: list[RunEvent] = []
     if process is not None:
-        events.append(Started(at=_instant(fact.launched_at), process=process))
+        enforced = tuple(
+            Enforcement(name=one.name, is_on=one.is_on, how=one.how) for one in fact.enforced
+        )
+        events.append(Started(at=_instant(fact.launched_at), process=process, enforced=enforced))
     if fact.state == "ended":
         ended_at = _instant(fact.exit.ended_at) if fact.exit else now
         events.append(

@@ -18,6 +18,7 @@ from algohost.domain.instruments import Exchange
 from algohost.domain.ports import Clock
 from algohost.domain.runs import Run
 from algohost.domain.strategies import Intent, Mode, Phase, Strategy, Wanted
+from algohost.domain.strategy_settings import StrategySettings
 from algohost.domain.users import User
 from algohost.host import source as source_text
 from algohost.host.reconcile import Reconciler
@@ -153,6 +154,16 @@ class StrategyService:
             await self._database.write(
                 lambda c: stored.save_version(c, changed, content, by=by, at=now)
             )
+            return self._registry.put_strategy(changed)
+
+    async def configure(
+        self, user: User, strategy_id: str, settings: StrategySettings
+    ) -> StrategyView:
+        """Keeps how the strategy is run from its next start on."""
+        view = self.get(user, strategy_id)
+        async with self._registry.lock(view.strategy.id):
+            changed = replace(self.get(user, strategy_id).strategy, settings=settings)
+            await self._database.write(lambda c: stored.save_settings(c, changed))
             return self._registry.put_strategy(changed)
 
     async def start(self, user: User, strategy_id: str) -> StrategyView:

@@ -1,9 +1,12 @@
 """What is said about a run between server, agent, zygote and child: three values, as JSON."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Self, TypeVar, cast
+from typing import Any, Final, Literal, Self, cast
+
+from algohost.runner import parse
+from algohost.runner.bounds import Confinement, Enforced, Limits
+from algohost.runner.parse import MessageError
 
 RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 """A run's id is also a file name."""
@@ -13,19 +16,13 @@ State = Literal["starting", "running", "stopping", "ended"]
 How = Literal["reaped", "pidfd", "record", "unknown"]
 StopStep = Literal["signal", "kill"]
 
-T = TypeVar("T")
-
-
-class MessageError(ValueError):
-    """A message that is not of the agreed form; the sentence says which part and why."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class LaunchSpec:
     """Everything needed to run one script once.
 
-    ``env`` is the complete environment of the child and holds a token: it is never written
-    to disk, to the journal or to a command line, and is left out of ``repr``.
+    ``env`` and ``secrets`` are the complete environment of the child: they are never written
+    to disk, to the journal or to a command line, and are left out of ``repr``.
     Raises ``MessageError`` for what no process could be started with.
     """
 
@@ -44,6 +41,12 @@ class LaunchSpec:
     """``host:port`` of the servers whose client calls go through one pooled connection."""
     stamp: bool = True
     """Whether each line of output begins with its time in IST."""
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    """Variables like those of ``env`` whose values are masked in the output."""
+    confinement: Confinement | None = None
+    """What the run may reach; ``None`` confines nothing."""
+    limits: Limits = field(default_factory=Limits)
+    """How much it may use."""
 
     def __post_init__(self) -> None:
         if RUN_ID.fullmatch(self.run_id) is None:
@@ -56,35 +59,46 @@ class LaunchSpec:
                 raise MessageError(f"{name} {path[:80]!r} is not an absolute path.")
         if self.launcher not in ("zygote", "subprocess"):
             raise MessageError(f"launcher {self.launcher[:80]!r} is not zygote or subprocess.")
-        for name in self.env:
+        for name in (*self.env, *self.secrets):
             if not name or "=" in name:
                 raise MessageError(f"env has the name {name[:80]!r}, which no variable can have.")
-        texts = (*paths.values(), *self.args, *self.env, *self.env.values())
+        variables = {**self.env, **self.secrets}
+        texts = (*paths.values(), *self.args, *variables, *variables.values())
         if any("\0" in text for text in texts):
             raise MessageError("A path, argument or variable holds a NUL character.")
 
     def to_json(self) -> dict[str, Any]:
         """JSON values only, the secret environment among them."""
-        return {**self.__dict__, "args": list(self.args), "accelerate": list(self.accelerate)}
+        return {
+            **self.__dict__,
+            "args": list(self.args),
+            "accelerate": list(self.accelerate),
+            "confinement": None if self.confinement is None else self.confinement.to_json(),
+            "limits": self.limits.to_json(),
+        }
 
     @classmethod
     def from_json(cls, data: object) -> Self:
         """The inverse of ``to_json``. Raises ``MessageError``."""
-        fields = _object(data, "spec")
+        fields = parse.object_of(data, "spec")
         unknown = fields.keys() - cls.__dataclass_fields__.keys()
         if unknown:
             raise MessageError(f"spec has unknown parts: {', '.join(sorted(unknown))[:200]}.")
+        confinement = fields.get("confinement")
         return cls(
-            run_id=_text(fields, "run_id"),
-            script=_text(fields, "script"),
-            args=_texts(fields, "args"),
-            cwd=_text(fields, "cwd"),
-            log_path=_text(fields, "log_path"),
-            env=_mapping(fields, "env"),
-            launcher=cast("Launcher", _text(fields, "launcher")),
-            interpreter=_optional(fields, "interpreter", str),
-            accelerate=_texts(fields, "accelerate"),
-            stamp=_of_type(fields, "stamp", bool),
+            run_id=parse.text(fields, "run_id"),
+            script=parse.text(fields, "script"),
+            args=parse.texts(fields, "args"),
+            cwd=parse.text(fields, "cwd"),
+            log_path=parse.text(fields, "log_path"),
+            env=parse.mapping(fields, "env"),
+            launcher=cast("Launcher", parse.text(fields, "launcher")),
+            interpreter=parse.optional(fields, "interpreter", str),
+            accelerate=parse.texts(fields, "accelerate"),
+            stamp=parse.of_type(fields, "stamp", bool),
+            secrets=parse.mapping(fields, "secrets"),
+            confinement=None if confinement is None else Confinement.from_json(confinement),
+            limits=Limits.from_json(fields.get("limits")),
         )
 
 
@@ -106,6 +120,8 @@ class ExitFact:
     stop_step: StopStep | None = None
     """Which step of the stop ladder ended it; ``None`` where no stop was asked."""
     stop_by: str | None = None
+    reason: str | None = None
+    """The last line of the traceback that ended it, or which limit did, where that is known."""
 
     def to_json(self) -> dict[str, Any]:
         """JSON values only."""
@@ -114,22 +130,23 @@ class ExitFact:
     @classmethod
     def from_json(cls, data: object) -> Self:
         """The inverse of ``to_json``. Raises ``MessageError``."""
-        fields = _object(data, "exit")
-        how, step = _text(fields, "how"), _optional(fields, "stop_step", str)
+        fields = parse.object_of(data, "exit")
+        how, step = parse.text(fields, "how"), parse.optional(fields, "stop_step", str)
         if how not in ("reaped", "pidfd", "record", "unknown"):
             raise MessageError(f"how {how[:80]!r} is not a way in which an end is known.")
         if step not in (None, "signal", "kill"):
             raise MessageError(f"stop_step {step[:80]!r} is not a step of the stop ladder.")
         return cls(
-            code=_optional(fields, "code", int),
-            signal=_optional(fields, "signal", int),
+            code=parse.optional(fields, "code", int),
+            signal=parse.optional(fields, "signal", int),
             how=cast("How", how),
-            peak_memory_bytes=_optional(fields, "peak_memory_bytes", int),
-            cpu_seconds=_optional_number(fields, "cpu_seconds"),
-            ended_at=_number(fields, "ended_at"),
-            leftovers_killed=_of_type(fields, "leftovers_killed", int),
+            peak_memory_bytes=parse.optional(fields, "peak_memory_bytes", int),
+            cpu_seconds=parse.optional_number(fields, "cpu_seconds"),
+            ended_at=parse.number(fields, "ended_at"),
+            leftovers_killed=parse.of_type(fields, "leftovers_killed", int),
             stop_step=cast("StopStep | None", step),
-            stop_by=_optional(fields, "stop_by", str),
+            stop_by=parse.optional(fields, "stop_by", str),
+            reason=parse.optional(fields, "reason", str),
         )
 
 
@@ -157,74 +174,35 @@ class RunFact:
     """What really launched it."""
     note: str | None = None
     """What a person should know: why another launcher was used, what still lives."""
+    enforced: tuple[Enforced, ...] = ()
+    """What the kernel really holds it to, known once its first line is next."""
 
     def to_json(self) -> dict[str, Any]:
         """JSON values only."""
-        return {**self.__dict__, "exit": None if self.exit is None else self.exit.to_json()}
+        return {
+            **self.__dict__,
+            "exit": None if self.exit is None else self.exit.to_json(),
+            "enforced": [one.to_json() for one in self.enforced],
+        }
 
     @classmethod
     def from_json(cls, data: object) -> Self:
         """The inverse of ``to_json``. Raises ``MessageError``."""
-        fields = _object(data, "run")
-        state, launcher = _text(fields, "state"), _text(fields, "launcher")
+        fields = parse.object_of(data, "run")
+        state, launcher = parse.text(fields, "state"), parse.text(fields, "launcher")
         if state not in ("starting", "running", "stopping", "ended"):
             raise MessageError(f"state {state[:80]!r} is not a state of a run.")
         exit_data = fields.get("exit")
         return cls(
-            run_id=_text(fields, "run_id"),
+            run_id=parse.text(fields, "run_id"),
             state=cast("State", state),
-            pid=_optional(fields, "pid", int),
-            start_ticks=_optional(fields, "start_ticks", int),
-            boot_id=_text(fields, "boot_id"),
-            launched_at=_number(fields, "launched_at"),
+            pid=parse.optional(fields, "pid", int),
+            start_ticks=parse.optional(fields, "start_ticks", int),
+            boot_id=parse.text(fields, "boot_id"),
+            launched_at=parse.number(fields, "launched_at"),
             exit=None if exit_data is None else ExitFact.from_json(exit_data),
-            error=_optional(fields, "error", str),
+            error=parse.optional(fields, "error", str),
             launcher=cast("Launcher", launcher),
-            note=_optional(fields, "note", str),
+            note=parse.optional(fields, "note", str),
+            enforced=Enforced.list_from_json(fields.get("enforced", [])),
         )
-
-
-def _object(data: object, what: str) -> Mapping[str, object]:
-    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
-        raise MessageError(f"{what} is not a JSON object.")
-    return cast("Mapping[str, object]", data)
-
-
-def _of_type(fields: Mapping[str, object], name: str, kind: type[T]) -> T:
-    value = fields.get(name)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise MessageError(f"{name} is not of type {kind.__name__}.")
-    return value
-
-
-def _text(fields: Mapping[str, object], name: str) -> str:
-    return _of_type(fields, name, str)
-
-
-def _optional(fields: Mapping[str, object], name: str, kind: type[T]) -> T | None:
-    return None if fields.get(name) is None else _of_type(fields, name, kind)
-
-
-def _number(fields: Mapping[str, object], name: str) -> float:
-    value = fields.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise MessageError(f"{name} is not a number.")
-    return float(value)
-
-
-def _optional_number(fields: Mapping[str, object], name: str) -> float | None:
-    return None if fields.get(name) is None else _number(fields, name)
-
-
-def _texts(fields: Mapping[str, object], name: str) -> tuple[str, ...]:
-    values = fields.get(name)
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise MessageError(f"{name} is not a list of texts.")
-    return tuple(values)
-
-
-def _mapping(fields: Mapping[str, object], name: str) -> dict[str, str]:
-    values = _object(fields.get(name), name)
-    if not all(isinstance(value, str) for value in values.values()):
-        raise MessageError(f"{name} has a value that is not a text.")
-    return cast("dict[str, str]", dict(values))

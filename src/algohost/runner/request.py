@@ -4,7 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
-from algohost.runner.messages import LaunchSpec, MessageError
+from algohost.runner.messages import LaunchSpec
+from algohost.runner.parse import MessageError
 
 READY: Final = b"R"
 """What the status descriptor says when the script's first line is next."""

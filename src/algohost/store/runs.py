@@ -1,6 +1,7 @@
 """Runs in the database: each change is one row, found by id."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Final
 
 from sqlalchemy import Connection, RowMapping, case, func, select
@@ -8,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from algohost.domain.errors import Conflict
 from algohost.domain.ids import RunId, StrategyId, VersionId
-from algohost.domain.runs import Outcome, OutcomeKind, ProcessIdentity, Run, RunState
+from algohost.domain.runs import Enforcement, Outcome, OutcomeKind, ProcessIdentity, Run, RunState
 from algohost.store.tables import runs
 
 _NEWEST_FIRST: Final = (
@@ -99,6 +100,8 @@ def _to_row(run: Run) -> dict[str, object]:
         "peak_memory_bytes": run.peak_memory_bytes,
         "cpu_seconds": run.cpu_seconds,
         "log_name": run.log_name,
+        "enforced": [asdict(one) for one in run.enforced],
+        "attempt": run.attempt,
     }
 
 
@@ -132,4 +135,6 @@ def _from_row(row: RowMapping) -> Run:
         peak_memory_bytes=row["peak_memory_bytes"],
         cpu_seconds=row["cpu_seconds"],
         log_name=row["log_name"],
+        enforced=tuple(Enforcement(**one) for one in row["enforced"]),
+        attempt=row["attempt"],
     )

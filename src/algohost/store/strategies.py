@@ -9,6 +9,7 @@ from sqlalchemy import Connection, RowMapping, func, select
 from algohost.domain.errors import NotFound
 from algohost.domain.ids import StrategyId, UserId, VersionId
 from algohost.domain.strategies import Intent, Mode, SourceProblem, Strategy, Wanted
+from algohost.domain.strategy_settings import StrategySettings
 from algohost.store.tables import intents, strategies, strategy_versions, versions
 
 
@@ -30,6 +31,7 @@ def insert(connection: Connection, strategy: Strategy, content: bytes) -> None:
             mode=strategy.mode.value,
             version_id=strategy.version_id,
             problem=_problem_to_json(strategy.problem),
+            settings=strategy.settings.to_json(),
             created_at=strategy.created_at,
         )
     )
@@ -48,6 +50,15 @@ def save_version(
         .values(version_id=strategy.version_id, problem=_problem_to_json(strategy.problem))
     )
     _number_version(connection, strategy, by=by, at=at)
+
+
+def save_settings(connection: Connection, strategy: Strategy) -> None:
+    """Keeps how the strategy is run from its next start on."""
+    connection.execute(
+        strategies.update()
+        .where(strategies.c.id == strategy.id)
+        .values(settings=strategy.settings.to_json())
+    )
 
 
 def add_intent(connection: Connection, strategy_id: StrategyId, intent: Intent) -> None:
@@ -150,4 +161,5 @@ def _from_row(row: RowMapping) -> Strategy:
             number=row["number"], wanted=Wanted(row["wanted"]), by=row["by"], at=row["at"]
         ),
         created_at=row["created_at"],
+        settings=StrategySettings.from_json(row["settings"]),
     )

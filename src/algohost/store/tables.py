@@ -79,6 +79,7 @@ strategies = Table(
     Column("mode", String(8), nullable=False),
     Column("version_id", ForeignKey("versions.id"), nullable=False),
     Column("problem", JSON(none_as_null=True)),
+    Column("settings", JSON, nullable=False, server_default="{}"),
     Column("created_at", Utc, nullable=False),
     Column("deleted_at", Utc),
 )
@@ -127,6 +128,8 @@ runs = Table(
     Column("cpu_seconds", Float),
     Column("log_name", String(200), nullable=False),
     Column("token_hash", String(64)),
+    Column("enforced", JSON, nullable=False, server_default="[]"),
+    Column("attempt", Integer, nullable=False, server_default="0"),
     Index("ix_runs_strategy_created", "strategy_id", "created_at"),
     # One life: promise 1 is kept by the database, not by a lock.
     Index(
@@ -135,6 +138,45 @@ runs = Table(
         unique=True,
         sqlite_where=text("state != 'ended'"),
     ),
+)
+
+run_tails = Table(
+    "run_tails",
+    metadata,
+    Column("run_id", ForeignKey("runs.id"), primary_key=True),
+    Column("text", String, nullable=False, comment="the last lines before its end"),
+)
+
+run_samples = Table(
+    "run_samples",
+    metadata,
+    Column("run_id", ForeignKey("runs.id"), primary_key=True),
+    Column("at", Utc, primary_key=True),
+    Column("cpu_seconds", Float, nullable=False),
+    Column("memory_bytes", Integer, nullable=False),
+    Column("threads", Integer, nullable=False),
+    Column("written_bytes", Integer, nullable=False),
+    Index("ix_run_samples_at", "at"),
+)
+
+run_events = Table(
+    "run_events",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("run_id", ForeignKey("runs.id"), nullable=False, index=True),
+    Column("at", Utc, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("sentence", String(500), nullable=False),
+)
+
+variables = Table(
+    "variables",
+    metadata,
+    Column("strategy_id", ForeignKey("strategies.id"), primary_key=True),
+    Column("name", String(100), primary_key=True),
+    Column("value", String, comment="of a plain variable"),
+    Column("sealed", LargeBinary, comment="the Fernet token of a secret"),
+    Column("changed_at", Utc, nullable=False),
 )
 
 order_intents = Table(
