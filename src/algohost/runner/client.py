@@ -18,7 +18,8 @@ import os
 import sys
 import threading
 import types
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from typing import Any, Final
 
@@ -28,6 +29,8 @@ _MODULES: Final = ("account", "data", "options", "orders", "strategy", "telegram
 _PROXIES: Final = ("http_proxy", "all_proxy")
 _DEFAULT_TLS: Final = {"verify": True, "cert": None, "trust_env": True}
 _built: Final[list[Any]] = []
+_spare: Final[list[Any]] = []
+"""A client without a connection that a zygote has made, for a fork to take."""
 _TLS_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 
 
@@ -80,11 +83,16 @@ def _install(addresses: frozenset[str]) -> None:
     if httpx is None or base is None or hasattr(base.BaseAPI, "_post"):
         return  # not there, or the pooling client of 2.x
     cache_tls_context()
-    quick = _QuickHttpx(httpx, addresses)
-    for name in _MODULES:
-        module = sys.modules.get(f"openalgo.{name}")
-        if module is not None and getattr(module, "httpx", None) is httpx:
-            module.httpx = quick  # type: ignore[attr-defined]
+    _replace(httpx, _QuickHttpx(httpx, addresses))
+
+
+def _replace(httpx: types.ModuleType, quick: "_QuickHttpx") -> list[Any]:
+    """Has the client's modules see ``quick``; returns those that saw ``httpx``."""
+    modules: list[Any] = [sys.modules.get(f"openalgo.{name}") for name in _MODULES]
+    found = [one for one in modules if getattr(one, "httpx", None) is httpx]
+    for module in found:
+        module.httpx = quick
+    return found
 
 
 class _QuickHttpx(types.ModuleType):
@@ -125,24 +133,28 @@ class _QuickHttpx(types.ModuleType):
             and not any(os.environ.get(name) or os.environ.get(name.upper()) for name in _PROXIES)
         )
 
+    def take(self, pooled: Any) -> None:
+        """Uses this client of ``httpx`` in this process."""
+        self._pooled, self._owner = pooled, os.getpid()
+
     def _client(self) -> Any:
         if self._pooled is None or self._owner != os.getpid():
             with self._lock:
                 if self._pooled is None or self._owner != os.getpid():
-                    self._pooled = self._new_client()
-                    self._owner = os.getpid()
+                    self.take(_spare.pop() if _spare else _pooling_client(self._real))
         return self._pooled
 
-    def _new_client(self) -> Any:
-        from http.cookiejar import CookieJar, DefaultCookiePolicy
 
-        limits = self._real.Limits(
-            max_connections=None, max_keepalive_connections=10, keepalive_expiry=_KEPT_SECONDS
-        )
-        # a call of the module-level functions remembers no cookie of an earlier one
-        jar = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
-        # no TLS settings are built: only plain HTTP goes through this client
-        return self._real.Client(limits=limits, cookies=jar, trust_env=False, verify=False)
+def _pooling_client(httpx: Any) -> Any:
+    from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+    limits = httpx.Limits(
+        max_connections=None, max_keepalive_connections=10, keepalive_expiry=_KEPT_SECONDS
+    )
+    # a call of the module-level functions remembers no cookie of an earlier one
+    jar = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+    # no TLS settings are built: only plain HTTP goes through this client
+    return httpx.Client(limits=limits, cookies=jar, trust_env=False, verify=False)
 
 
 def cache_tls_context() -> None:
@@ -168,10 +180,32 @@ def cache_tls_context() -> None:
 
 
 def prepare() -> None:
-    """Builds the default TLS context now, so that forks share it; changes nothing else."""
+    """Builds the default TLS context and a pooling client now, so that forks share them."""
     transports = _transports()
-    if transports is not None and not _built:
+    if transports is None:
+        return
+    if not _built:
         _built.append(transports.create_ssl_context(**_DEFAULT_TLS))
+    if not _spare:
+        _spare.append(_pooling_client(sys.modules["httpx"]))
+
+
+@contextmanager
+def answered_by_mock(body: bytes) -> Iterator[None]:
+    """Has one call of client 1.x answered with the JSON ``body`` through the whole pool, but
+    without a socket."""
+    httpx, httpcore = sys.modules["httpx"], importlib.import_module("httpcore")
+    quick = _QuickHttpx(httpx, frozenset({"127.0.0.1:9"}))
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with _pooling_client(httpx) as pooled:
+        pooled._transport._pool._network_backend = httpcore.MockBackend([head, body])  # noqa: SLF001 - no public way to give one
+        quick.take(pooled)
+        changed = _replace(httpx, quick)
+        try:
+            yield
+        finally:
+            for module in changed:
+                module.httpx = httpx
 
 
 def _transports() -> Any:

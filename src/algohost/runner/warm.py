@@ -13,6 +13,8 @@ import json
 import sys
 from typing import Any, Final
 
+from algohost.runner import client
+
 MODULES: Final = (
     "encodings.idna", "ssl", "json", "decimal", "datetime", "zoneinfo", "logging",
     "logging.handlers", "threading", "queue", "concurrent.futures.thread", "asyncio", "random",
@@ -34,7 +36,7 @@ def warm(modules: tuple[str, ...] = MODULES) -> list[str]:
                 problems.append(f"Could not import {name}: {error}.")
         except BaseException as error:  # noqa: BLE001 - a broken package must not kill the zygote
             problems.append(f"Could not import {name}: {error!r}.")
-    for exercise in (_exercise_pandas, _exercise_client, _prepare_tls):
+    for exercise in (_exercise_pandas, _exercise_client, _prepare_client):
         try:
             exercise()
         except BaseException as error:  # noqa: BLE001 - as above
@@ -66,44 +68,28 @@ def _exercise_pandas() -> None:
 
 
 def _exercise_client() -> None:
-    """One history through client 1.x, answered by a mock; 2.x keeps clients and is left alone."""
-    httpx: Any = sys.modules.get("httpx")
+    """One history through client 1.x and its pool, answered by a mock of the network.
+
+    Client 2.x keeps connections of its own and is left alone.
+    """
     openalgo: Any = sys.modules.get("openalgo")
     base: Any = sys.modules.get("openalgo.base")
-    if httpx is None or openalgo is None or base is None or hasattr(base.BaseAPI, "_post"):
+    if openalgo is None or base is None or hasattr(base.BaseAPI, "_post"):
         return
     rows = [
         {"timestamp": 1761968700 + 60 * i, "open": 1.0, "high": 1.0, "low": 1.0,
-         "close": 1.0 + i, "volume": 1}
+         "close": 1.0 + i, "volume": 1, "oi": 0}
         for i in range(500)
     ]  # fmt: skip
-    body = json.dumps({"status": "success", "data": rows}).encode()
-    transport = httpx.MockTransport(lambda _request: httpx.Response(200, content=body))
-    data: Any = sys.modules["openalgo.data"]
-    with httpx.Client(transport=transport) as client:
-        data.httpx = client_of(httpx, client)
-        try:
-            openalgo.api(api_key="x" * 64, host="http://127.0.0.1:9").history(
-                symbol="WARM", exchange="NSE", interval="1m",
-                start_date="2026-01-01", end_date="2026-01-02",
-            )  # fmt: skip
-        finally:
-            data.httpx = httpx
+    with client.answered_by_mock(json.dumps({"status": "success", "data": rows}).encode()):
+        bars = openalgo.api(api_key="x" * 64, host="http://127.0.0.1:9").history(
+            symbol="WARM", exchange="NSE", interval="1m",
+            start_date="2026-01-01", end_date="2026-01-02",
+        )  # fmt: skip
+    if isinstance(bars, dict):  # the client's way to say that a call failed
+        raise RuntimeError(str(bars.get("message")))  # noqa: TRY004 - no wrong type of ours
+    bars["close"].ewm(span=20).mean().iloc[-1]
 
 
-def client_of(httpx: Any, client: Any) -> Any:
-    """``httpx`` with the methods of one client in place of its functions."""
-
-    class Mocked:
-        post, get = client.post, client.get
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(httpx, name)
-
-    return Mocked()
-
-
-def _prepare_tls() -> None:
-    from algohost.runner import client
-
+def _prepare_client() -> None:
     client.prepare()
