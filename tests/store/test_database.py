@@ -2,6 +2,8 @@
 
 import asyncio
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -153,3 +155,41 @@ def test_a_caller_that_gave_up_leaves_the_writer_at_work(tmp_path: Path) -> None
     asyncio.run(scenario())
     assert 2 in numbers(database)
     database.close()
+
+
+_MANY_READERS = """
+import sys, threading
+from pathlib import Path
+from sqlalchemy import text
+from algohost.store.database import open_database
+ONE_MORE = text("INSERT INTO t VALUES (1)")
+MANY = text("SELECT count(*) FROM t, (SELECT 1 FROM t LIMIT 100)")
+database = open_database(Path(sys.argv[1]))
+database.write_now(lambda c: c.execute(text("CREATE TABLE t (a)")))
+failures = []
+def guarded(act):
+    try:
+        act()
+    except BaseException as error:
+        failures.append(repr(error))
+def write():
+    for _ in range(60):
+        database.write_now(lambda c: [c.execute(ONE_MORE) for _ in range(20)])
+def read():
+    database.read(lambda c: c.execute(MANY).scalar())
+writer = threading.Thread(target=guarded, args=(write,))
+writer.start()
+while writer.is_alive():
+    readers = [threading.Thread(target=guarded, args=(read,)) for _ in range(10)]
+    for one in readers: one.start()
+    for one in readers: one.join()
+print(failures, database.read(lambda c: c.execute(text("SELECT count(*) FROM t")).scalar()))
+database.close()
+"""
+
+
+def test_any_number_of_threads_may_read_beside_the_writer(tmp_path: Path) -> None:
+    """In a process of its own: a pool that closes what others use ends the process."""
+    command = [sys.executable, "-c", _MANY_READERS, str(tmp_path / "many.db")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "[] 1200\n"), done.stderr[-2000:]

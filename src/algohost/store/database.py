@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
-from sqlalchemy.pool import SingletonThreadPool
+from sqlalchemy.pool import QueuePool
 
 from algohost.domain.errors import Unavailable
 from algohost.store import schema
@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 _BUSY_SECONDS: Final = 30.0
 _MOST_PER_COMMIT: Final = 256
+_KEPT_CONNECTIONS: Final = 8
 
 
 class Database:
@@ -88,8 +89,6 @@ class Database:
             self._commit(batch)
             if last:
                 break
-        # a thread-bound pool: the writer's own connection is closed by the writer
-        self._engine.pool.dispose()
 
     def _commit(self, batch: list["_Job"]) -> None:
         # a job whose caller has gone away before its turn is not done; from here on it is
@@ -172,7 +171,10 @@ def open_database(path: Path) -> Database:
 def _engine(path: Path) -> Engine:
     engine = create_engine(
         f"sqlite:///{path}",
-        poolclass=SingletonThreadPool,
+        # not a pool by thread: that one closes the connections of other threads when it is full
+        poolclass=QueuePool,
+        pool_size=_KEPT_CONNECTIONS,
+        max_overflow=-1,
         connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
     )
 
