@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from algohost import __version__
-from algohost.cli import kernel, ports
+from algohost.cli import exposure, kernel, ports
 from algohost.cli.console import Exit, answer
-from algohost.cli.control_client import Control
+from algohost.cli.control_client import Control, running_ports
 from algohost.domain.errors import AlgohostError
 from algohost.host.launch import Folders
+from algohost.runner import confine
 from algohost.settings import Loaded, load
 
 _GIB: Final = 1024**3
@@ -50,7 +51,7 @@ class _Patient:
     """What the running server says of itself."""
 
 
-def doctor(data_dir: Path | None, *, config: Path | None, as_json: bool) -> int:
+def doctor(*, data_dir: Path | None, config: Path | None, as_json: bool) -> int:
     """Prints every check. Returns 1 where something is broken."""
     found = examine(load({"data_dir": data_dir}, config=config))
     broken = [check.name for check in found if check.health is Health.BROKEN]
@@ -63,10 +64,7 @@ def doctor(data_dir: Path | None, *, config: Path | None, as_json: bool) -> int:
 
 def examine(loaded: Loaded) -> list[Check]:
     """Every check, in the order in which they are shown."""
-    try:
-        server = Control(loaded.settings.data_dir).ask("GET", "/v1/server", timeout_seconds=5)
-    except AlgohostError:
-        server = None
+    server = Control(loaded.settings.data_dir).server()
     patient = _Patient(loaded=loaded, server=server)
     return [
         Check(name=name, health=health, sentence=sentence)
@@ -93,6 +91,9 @@ def _settings(patient: _Patient) -> _Findings:
 
 def _data_dir(patient: _Patient) -> _Findings:
     place = patient.loaded.settings.data_dir
+    exposed = exposure.problem_of(place)
+    if exposed is not None:
+        return [(Health.BROKEN, exposed)]
     if not place.exists():
         return [(Health.NOTE, f"{place} does not exist yet; the first start makes it.")]
     if not os.access(place, os.R_OK | os.W_OK | os.X_OK) or not place.is_dir():
@@ -145,6 +146,37 @@ def _tables_verdict(tables: str) -> tuple[Health, str]:
     )
 
 
+def _keys(patient: _Patient) -> _Findings:
+    from algohost.store import vault
+
+    folders = Folders(data=patient.loaded.settings.data_dir)
+    path = folders.keys / vault.KEY_FILE
+    try:
+        count = len(vault.read_keys(path))
+    except vault.KeyLost as lost:
+        if _has_secrets(folders.database):
+            return [(Health.BROKEN, lost.message)]
+        return [(Health.NOTE, "There is no key for secrets yet; the first start makes it.")]
+    except vault.VaultProblem as problem:
+        return [(Health.BROKEN, problem.message)]
+    if count > 1:
+        said = f"{path} holds {count} keys; 'algohost keys rotate' finishes a rotation."
+        return [(Health.NOTE, said)]
+    return [(Health.OK, f"{path} is yours alone.")]
+
+
+def _has_secrets(database: Path) -> bool:
+    try:
+        connection = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=5)
+        try:
+            found = connection.execute("SELECT 1 FROM variables WHERE sealed IS NOT NULL LIMIT 1")
+            return found.fetchone() is not None
+        finally:
+            connection.close()
+    except sqlite3.Error:
+        return False  # there is none, or the line about the database says what is wrong
+
+
 def _server(patient: _Patient) -> _Findings:
     if patient.server is None:
         return [(Health.NOTE, "None runs on this data directory; 'algohost up' starts one.")]
@@ -174,23 +206,21 @@ def _launcher(_: _Patient) -> _Findings:
 
 def _ports(patient: _Patient) -> _Findings:
     settings = patient.loaded.settings
-    running = patient.server or {}
     findings: _Findings = []
-    for name, port, url in (
-        ("port", settings.port, settings.web_url),
-        ("feed_port", settings.feed_port, settings.feed_url),
-    ):
-        if url in {running.get("web"), running.get("feed")}:
-            findings.append((Health.OK, f"{port} is our server's."))
+    for name, wanted in (("port", settings.port), ("feed_port", settings.feed_port)):
+        real = running_ports(patient.server).get(name)
+        if real is not None:
+            findings.append((Health.OK, f"{real} is our server's."))
+        if wanted == real:
             continue
+        then = " It is what the settings say for the next start." if real else ""
         try:
-            ports.refuse_if_taken(settings.host, {name: port})
+            ports.refuse_if_taken(settings.host, {name: wanted})
         except AlgohostError as error:
-            # a server that runs elsewhere does not need them
-            health = Health.NOTE if patient.server else Health.BROKEN
-            findings.append((health, error.message))
+            # a server that runs with other ports does not need them
+            findings.append((Health.NOTE if real else Health.BROKEN, f"{error.message}{then}"))
         else:
-            findings.append((Health.OK, f"{port} is free."))
+            findings.append((Health.OK, f"{wanted} is free.{then}"))
     return findings
 
 
@@ -204,13 +234,10 @@ def _pages(_: _Patient) -> _Findings:
 
 
 def _confinement(_: _Patient) -> _Findings:
-    offered = [part.name for part in kernel.confinement_parts() if part.offered]
-    what = f"This kernel offers {', '.join(offered)}." if offered else "This system offers none."
-    said = (
-        f"{what} Not enforced in this version: a strategy can read what your user can read. "
-        "Run only code that you trust."
-    )
-    return [(Health.NOTE, said)]
+    return [
+        (Health.OK if one.is_on else Health.NOTE, f"{one.name}: {one.how}")
+        for one in confine.offers()
+    ]
 
 
 _CHECKS: Final[tuple[tuple[str, Callable[[_Patient], _Findings]], ...]] = (
@@ -219,6 +246,7 @@ _CHECKS: Final[tuple[tuple[str, Callable[[_Patient], _Findings]], ...]] = (
     ("data directory", _data_dir),
     ("disk", _disk),
     ("database", _database),
+    ("keys", _keys),
     ("server", _server),
     ("agent", _agent),
     ("launcher", _launcher),

@@ -6,9 +6,6 @@ import sys
 from dataclasses import dataclass
 from typing import Final
 
-_SYS_LANDLOCK_CREATE_RULESET: Final = 444  # the same number on every architecture
-_LANDLOCK_CREATE_RULESET_VERSION: Final = 1
-_PR_GET_SECCOMP: Final = 21
 _PR_GET_CHILD_SUBREAPER: Final = 37
 
 
@@ -29,25 +26,6 @@ def zygote_parts() -> list[Part]:
     ]
 
 
-def confinement_parts() -> list[Part]:
-    """What could keep a strategy from doing things."""
-    abi = landlock_abi()
-    return [
-        Part(name=f"Landlock (ABI {abi})", offered=abi > 0),
-        Part(name="seccomp", offered=_has_seccomp()),
-    ]
-
-
-def landlock_abi() -> int:
-    """The version of Landlock, 0 where there is none or it is switched off."""
-    if sys.platform != "linux":
-        return 0
-    found: int = _libc().syscall(
-        _SYS_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), _LANDLOCK_CREATE_RULESET_VERSION
-    )
-    return max(found, 0)
-
-
 def _has_pidfd() -> bool:
     if not hasattr(os, "pidfd_open"):
         return False
@@ -63,10 +41,6 @@ def _has_subreaper() -> bool:
         return False
     value = ctypes.c_int()
     return bool(_libc().prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(value), 0, 0, 0) == 0)
-
-
-def _has_seccomp() -> bool:
-    return sys.platform == "linux" and bool(_libc().prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0)
 
 
 def _libc() -> ctypes.CDLL:

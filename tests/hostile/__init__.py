@@ -1,0 +1,1 @@
+"""Runs that attack, with and without confinement, and ordinary ones that must not notice it."""
