@@ -5,6 +5,7 @@ import io
 import logging
 import os
 import re
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -100,6 +101,14 @@ def test_a_closed_stream_refuses_as_any_other(log: Log) -> None:
         log.out.write(b"x")  # type: ignore[arg-type]
 
 
+def test_a_stream_whose_buffer_was_closed_says_that_it_is_closed(log: Log) -> None:
+    assert (log.out.closed, log.out.buffer.closed) == (False, False)
+    log.out.buffer.close()
+    assert (log.out.closed, log.out.buffer.closed, log.err.closed) == (True, True, False)
+    with pytest.raises(ValueError, match="closed"):
+        print("x", file=log.out)
+
+
 def test_lines_of_many_threads_never_mix(log: Log) -> None:
     """``print`` with several arguments is several writes."""
 
@@ -123,19 +132,102 @@ def test_lines_of_many_threads_never_mix(log: Log) -> None:
     assert [line for line in lines if pattern.fullmatch(line) is None] == []
 
 
-def test_a_print_in_a_signal_handler_of_the_printing_thread_is_not_a_deadlock(log: Log) -> None:
-    """The mask stands for any place inside a write at which a handler may run."""
-    handled: list[bool] = []
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        (1, "2026 ready|2026 from the handler|2026 interrupted|"),  # nothing was begun
+        (2, "2026 ready|2026 interrupted|2026 from the handler|"),  # within the lock
+    ],
+)
+def test_a_print_in_a_signal_handler_of_the_printing_thread_is_not_a_deadlock(
+    log: Log, place: int, expected: str
+) -> None:
+    """The clock stands for any place inside a write at which a handler may run."""
+    print("ready", file=log.out)
+    asked: list[bool] = []
 
-    def interrupt(text: bytes) -> bytes:
-        if not handled:
-            handled.append(True)
-            log.writer.write(b"from the handler\n", "handler")
-        return text
+    def interrupt() -> float:
+        asked.append(True)
+        if len(asked) == place:
+            print("from the handler", file=log.err)
+        return AT + (1 if place == 2 else 0)  # in a new second the lock is taken
 
-    log.writer._mask = interrupt
+    log.writer.clock = interrupt
     print("interrupted", file=log.out)
-    assert log.text == f"{STAMP}interrupted\n{STAMP}from the handler\n"
+    assert re.sub(r"2026-\S+ \S+ IST", "2026", log.text).replace("\n", "|") == expected
+
+
+def test_a_line_interrupted_by_a_handler_that_leaves_one_open_is_a_line_of_its_own(
+    log: Log,
+) -> None:
+    print("ready", file=log.out)
+
+    def interrupt() -> float:
+        log.writer.clock = lambda: AT
+        print("asking: ", end="", file=log.err, flush=True)
+        return AT
+
+    log.writer.clock = interrupt
+    print("interrupted", file=log.out)
+    print("answer", file=log.err)
+    lines = ["ready", "asking: ", "interrupted", "answer"]
+    assert log.text == "".join(f"{STAMP}{line}\n" for line in lines)
+
+
+def test_a_partial_line_waits_for_lines_under_way_but_never_without_end(log: Log) -> None:
+    """The line may be this thread's own, interrupted by the handler that prints here."""
+    log.writer.under_way = 1
+    print("asking: ", end="", file=log.err, flush=True)
+    log.writer.under_way = 0
+    assert log.text == f"{STAMP}asking: "
+
+
+def test_an_exception_of_a_signal_handler_leaves_nothing_locked(log: Log) -> None:
+    def interrupt() -> float:
+        log.writer.clock = lambda: AT
+        raise KeyboardInterrupt
+
+    for _ in range(2):
+        log.writer.clock = interrupt
+        with pytest.raises(KeyboardInterrupt):
+            print("interrupted", file=log.out)
+        thread = threading.Thread(target=print, args=("another",), kwargs={"file": log.err})
+        thread.start()
+        thread.join(timeout=10)
+        assert not thread.is_alive()
+    assert log.text == f"{STAMP}another\n" * 2
+
+
+def test_each_second_has_its_stamp_and_a_clock_that_is_set_back_is_followed(log: Log) -> None:
+    for seconds in (0.0, 0.59, 0.6, 1.5, 1.6, -3600.0, 0.0):
+        log.writer.clock = lambda seconds=seconds: AT + seconds  # type: ignore[misc]
+        print(file=log.out)
+    times = [line.split()[1] for line in log.text.splitlines()]
+    began, after, later, earlier = "17:44:37", "17:44:38", "17:44:39", "16:44:37"
+    assert times == [began, began, after, after, later, earlier, began]
+
+
+@pytest.mark.parametrize(
+    "end",
+    ["os.kill(os.getpid(), signal.SIGKILL)", "os._exit(3)", "ctypes.string_at(0)", "os.abort()"],
+)
+def test_what_was_printed_before_a_sudden_death_is_in_the_log(tmp_path: Path, end: str) -> None:
+    """Promise 7: the last lines before death are kept; nothing waits in the process."""
+    script = (
+        "import ctypes, os, resource, signal, sys\n"
+        "from algohost.host.tokens import mint\n"
+        "from algohost.runner.mask import mask_of\n"
+        "from algohost.runner.stream import stamped_streams\n"
+        "resource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n"
+        "sys.stdout, sys.stderr = stamped_streams(mask=mask_of([mint()[0]]))\n"
+        "for i in range(1000):\n"
+        "    print('line', i, file=sys.stderr if i % 3 == 0 else sys.stdout)\n"
+    )
+    path = tmp_path / "log"
+    with path.open("ab") as file:
+        subprocess.run([sys.executable, "-c", script + end], stdout=file, stderr=file, check=False)
+    shown = [line.partition(" IST ")[2] for line in path.read_text().splitlines()]
+    assert shown == [f"line {i}" for i in range(1000)]
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG, errno.EIO])
@@ -157,19 +249,36 @@ def test_a_write_that_fails_loses_output_says_so_later_and_never_raises(
     assert log.text == f"{STAMP}before\n{STAMP}{notice}\n{STAMP}after\n"
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_line_of_which_a_disk_takes_a_part_is_gone_on_with(
+    log: Log, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """The disk is full after 30 bytes, for a moment or until the line is given up."""
+    print("before", file=log.out)
+    write = os.write
+    calls: list[bool] = []
+
+    def write_part(descriptor: int, data: bytes) -> int:
+        calls.append(True)
+        if fails and len(calls) > 1:
+            raise OSError(errno.ENOSPC, "No space")
+        return write(descriptor, data[:30] if len(calls) == 1 else data)
+
+    monkeypatch.setattr(os, "write", write_part)
+    print("a line in two parts", file=log.out)
+    monkeypatch.setattr(os, "write", write)
+    print("after", file=log.err)
+    whole = "a line in two parts\n"
+    torn = f"a line\n{STAMP}[20 bytes of output were lost: No space]\n"
+    assert log.text == f"{STAMP}before\n{STAMP}{torn if fails else whole}{STAMP}after\n"
+
+
 def test_a_line_without_end_does_not_fill_memory(log: Log) -> None:
     for _ in range(100):
         log.out.write("x" * 10_000)
     assert log.path.stat().st_size > 900_000
     log.finish()
     assert log.text.count(STAMP) == 1
-
-
-def test_masking_sees_whole_lines_however_they_were_printed(log: Log) -> None:
-    log.writer._mask = lambda text: text.replace(b"secret", b"***")
-    for part in ("my se", "cr", "et is secret", "\n"):
-        print(part, end="", file=log.out)
-    assert log.text == f"{STAMP}my *** is ***\n"
 
 
 def test_a_forked_child_does_not_write_its_parents_partial_line(log: Log) -> None:
