@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
 
 from algohost.domain.errors import Invalid
+
+MOST_PORTS: Final = 64
+MOST_READABLE: Final = 32
 
 
 class Restart(StrEnum):
@@ -54,15 +57,19 @@ class StrategySettings:
         for name, (least, most, words) in _BOUNDS.items():
             value = getattr(self, name)
             if type(value) is not int or not least <= value <= most:
-                raise Invalid(f"{words} must be a whole number from {least} to {most}.")
+                raise _refused(name, f"{words} must be a whole number from {least} to {most}.")
         for port in self.ports:
             if type(port) is not int or not 1 <= port <= 65535:
-                raise Invalid(f"{port!s:.20} is not a TCP port; a port is 1 to 65535.")
+                raise _no_port(port)
         for path in self.readable:
             if not path.startswith("/") or "\0" in path or path == "/":
-                raise Invalid(
-                    f"“{path[:80]}” cannot be a readable folder; give an absolute path below /."
+                raise _refused(
+                    "readable",
+                    f"“{path[:80]}” cannot be a readable folder; give an absolute path below /.",
                 )
+        for name, most in (("ports", MOST_PORTS), ("readable", MOST_READABLE)):
+            if len(getattr(self, name)) > most:
+                raise _refused(name, f"At most {most} can be listed here; leave some out.")
 
     def to_json(self) -> dict[str, object]:
         """JSON values only; what has its default is left out, so that defaults can change."""
@@ -72,6 +79,10 @@ class StrategySettings:
             for name, value in asdict(self).items()
             if value != getattr(default, name)
         }
+
+    def with_changes(self, changes: Mapping[str, object]) -> Self:
+        """These settings with JSON values over them. Raises ``Invalid`` as ``from_json`` does."""
+        return self.from_json({**asdict(self), **changes})
 
     @classmethod
     def from_json(cls, data: Mapping[str, object]) -> Self:
@@ -98,14 +109,29 @@ _BOUNDS = {
 
 def _read(name: str, value: object) -> object:
     if name in {"ports", "readable"}:
-        kind = int if name == "ports" else str
-        if not isinstance(value, list | tuple) or not all(type(one) is kind for one in value):
-            raise Invalid(f"The setting {name} is not a list.")
+        if not isinstance(value, list | tuple):
+            raise _refused(name, f"The setting {name} is not a list.")
+        for one in value:
+            if name == "ports" and type(one) is not int:
+                raise _no_port(one)
+            if name == "readable" and type(one) is not str:
+                raise _refused(name, "A readable folder is given as text.")
         return tuple(value)
     if name == "restart":
-        if value not in set(Restart):
-            raise Invalid(f"“{value!s:.20}” is no restart policy: choose {', '.join(Restart)}.")
-        return Restart(str(value))
+        if not isinstance(value, str) or value not in set(Restart):
+            raise _refused(
+                name, f"“{value!s:.20}” is no restart policy: choose {', '.join(Restart)}."
+            )
+        return Restart(value)
     if isinstance(getattr(StrategySettings, name), bool) and type(value) is not bool:
-        raise Invalid(f"The setting {name} is not true or false.")
+        raise _refused(name, f"The setting {name} is not true or false.")
     return value
+
+
+def _no_port(value: object) -> Invalid:
+    return _refused("ports", f"“{value!s:.20}” is not a TCP port; a port is 1 to 65535.")
+
+
+def _refused(field: str, sentence: str) -> Invalid:
+    """The refusal, with the setting that it is about for whoever shows it beside a field."""
+    return Invalid(sentence, code="BAD_SETTING", details={"field": field})
