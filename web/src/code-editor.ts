@@ -11,8 +11,8 @@ import { highlightSelectionMatches, searchKeymap } from "@codemirror/search";
 import { Compartment, EditorState, StateEffect, StateField, type Range } from "@codemirror/state";
 import { Decoration, drawSelection, EditorView, highlightActiveLine, highlightActiveLineGutter, keymap, lineNumbers, WidgetType, type DecorationSet } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
-import { ApiError, post } from "./api";
-import { find, make } from "./dom";
+import { ApiError, get, post, upload } from "./api";
+import { find, make, setText } from "./dom";
 import { isLive, paintRow, type Phase, type Problem, type Row } from "./row";
 import { toast } from "./toast";
 
@@ -74,11 +74,16 @@ const problemField = StateField.define<DecorationSet>({
   provide: (field) => EditorView.decorations.from(field),
 });
 
+type SourceFile = { name: string; size: number; is_text: boolean };
+
 class CodeEditor extends HTMLElement {
   #page = this.closest<HTMLElement>("[data-strategy]");
   #locking = new Compartment();
   #view!: EditorView;
   #saved = "";
+  #file = this.dataset.file ?? "";
+  #problem: Problem | null = null;
+  #choice = find<HTMLSelectElement>("[data-files]", this);
   #button = find<HTMLButtonElement>("[data-save]", this);
 
   connectedCallback(): void {
@@ -91,7 +96,10 @@ class CodeEditor extends HTMLElement {
       root, parent: root,
       state: EditorState.create({ doc: area.value, extensions: this.#extensions(area.getAttribute("aria-label") ?? "Code") }),
     });
-    if (this.dataset.line) this.#mark({ line: Number(this.dataset.line), column: 0, message: this.dataset.message ?? "" });
+    if (this.dataset.line) this.#show({ line: Number(this.dataset.line), column: 0, message: this.dataset.message ?? "", file: this.dataset.problemFile });
+    this.#choice.onchange = () => void this.#choose(this.#choice.value);
+    const replacing = find<HTMLInputElement>("[data-replace] input", this);
+    replacing.onchange = () => void this.#replace(replacing);
     this.#button.onclick = () => void this.#save();
     this.#page?.addEventListener("phase-shown", () => this.#lock());
     this.#page?.addEventListener("tab-shown", () => requestAnimationFrame(() => this.#goToAskedLine()));
@@ -122,12 +130,84 @@ class CodeEditor extends HTMLElement {
     const isLocked = this.#isLocked();
     this.#view.dispatch({ effects: this.#locking.reconfigure(EditorState.readOnly.of(isLocked)) });
     find("[data-locked]", this).hidden = !isLocked;
+    find("[data-replace]", this).hidden = isLocked;
     this.#showDirty();
   }
 
   #showDirty(): void {
     find("[data-unsaved]", this).hidden = !this.#isDirty();
     this.#button.disabled = !this.#isDirty() || this.#isLocked();
+  }
+
+  /** Marks a problem, in the file that has it. */
+  #show(problem: Problem | null): void {
+    this.#problem = problem;
+    const isHere = !problem?.file || problem.file === this.#file;
+    this.#mark(isHere ? problem : null);
+    if (problem?.file && !isHere && !this.#isDirty()) void this.#choose(problem.file);
+  }
+
+  /** Another file of the strategy takes the editor's place; what is not saved is not lost. */
+  async #choose(file: string): Promise<void> {
+    if (this.#isDirty()) {
+      this.#choice.value = this.#file;
+      return toast(`Save ${this.#file} first, or undo what you changed.`, "warning");
+    }
+    try {
+      await this.#open(file);
+    } catch (problem) {
+      toast((problem as ApiError).message, "error");
+    }
+    this.#choice.value = this.#file;
+  }
+
+  async #open(file: string): Promise<void> {
+    const path = `/python/source/${encodeURIComponent(this.#page?.dataset.strategy ?? "")}?file=${encodeURIComponent(file)}`;
+    const { source, files, file_name } = await get<{ source: string; files: SourceFile[]; file_name: string }>(path);
+    this.#file = file || (files[0]?.name ?? "");
+    this.#list(files, file_name);
+    this.#saved = source;
+    this.#view.dispatch({ changes: { from: 0, to: this.#view.state.doc.length, insert: source }, effects: setProblem.of(null) });
+    this.#saved = this.#text();
+    this.#showDirty();
+    if (this.#problem && (this.#problem.file ?? "") === (files.length > 1 ? this.#file : "")) this.#mark(this.#problem);
+  }
+
+  #list(files: SourceFile[], fileName: string): void {
+    this.#choice.replaceChildren(...files.map(({ name, is_text }) => make("option", { value: name, disabled: !is_text }, name)));
+    this.#choice.value = this.#file;
+    this.#choice.hidden = files.length < 2;
+    setText(find("[data-only]", this), fileName);
+    find("[data-only]", this).hidden = files.length > 1;
+  }
+
+  /** A new version of all files, from a script or a zip. */
+  async #replace(picker: HTMLInputElement): Promise<void> {
+    const file = picker.files?.[0];
+    picker.value = "";
+    if (!file) return;
+    const label = find("[data-replace]", this);
+    label.setAttribute("aria-busy", "true");
+    const body = new FormData();
+    body.set("file", file);
+    try {
+      const id = encodeURIComponent(this.#page?.dataset.strategy ?? "");
+      const { strategy } = await upload<{ strategy: Row }>(`/python/replace/${id}`, body, () => undefined);
+      if (this.#page) paintRow(this.#page, strategy);
+      await this.#open("");
+      this.#show(strategy.problem);
+      this.#told(strategy.problem);
+    } catch (problem) {
+      toast((problem as ApiError).message, "error");
+    } finally {
+      label.removeAttribute("aria-busy");
+    }
+  }
+
+  #told(problem: Problem | null | undefined): void {
+    const where = problem?.file ? `${problem.file}, line ${problem.line}` : `line ${problem?.line}`;
+    if (problem) toast(`Saved as a draft: ${where} is not Python.`, "warning");
+    else toast("Saved as a new version.");
   }
 
   #mark(problem: Problem | null): void {
@@ -155,12 +235,11 @@ class CodeEditor extends HTMLElement {
     const id = this.#page?.dataset.strategy ?? "";
     this.#button.setAttribute("aria-busy", "true");
     try {
-      const { strategy } = await post<{ strategy?: Row }>(`/python/save/${encodeURIComponent(id)}`, { source: text });
+      const { strategy } = await post<{ strategy?: Row }>(`/python/save/${encodeURIComponent(id)}`, { source: text, file: this.#file });
       this.#saved = text;
       if (strategy && this.#page) paintRow(this.#page, strategy);
-      this.#mark(strategy?.problem ?? null);
-      if (strategy?.problem) toast(`Saved as a draft: line ${strategy.problem.line} is not Python.`, "warning");
-      else toast("Saved as a new version.");
+      this.#show(strategy?.problem ?? null);
+      this.#told(strategy?.problem);
     } catch (problem) {
       toast((problem as ApiError).message, "error");
     } finally {

@@ -6,13 +6,17 @@ import type { Row } from "./row";
 import { toastAfterNavigation } from "./toast";
 
 function nameOf(fileName: string): string {
-  const words = fileName.replace(/\.py$/i, "").replace(/[_-]+/g, " ").trim();
+  const words = fileName.replace(/\.(py|zip)$/i, "").replace(/[_-]+/g, " ").trim();
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 function size(bytes: number): string {
   if (bytes < 1024) return `${bytes} bytes`;
   return bytes < 1_048_576 ? `${(bytes / 1024).toFixed(1)} kB` : `${+(bytes / 1_048_576).toFixed(1)} MB`;
+}
+
+function count(bytes: number): string {
+  return bytes.toLocaleString("en-US");
 }
 
 class UploadForm extends HTMLElement {
@@ -57,12 +61,13 @@ class UploadForm extends HTMLElement {
   }
 
   #check(): Record<string, string> {
-    const limit = Number(this.dataset.maxBytes);
     const file = this.#file;
     if (!file) return { file: "Choose the Python file to upload." };
-    if (!/\.py$/i.test(file.name)) return { file: `${file.name} is not a Python file; its name must end in .py.` };
-    if (file.size === 0) return { file: `${file.name} is empty; choose a file with a script in it.` };
-    if (file.size > limit) return { file: `${file.name} is larger than ${size(limit)}; a strategy may not be.` };
+    const isZip = /\.zip$/i.test(file.name);
+    const limit = Number(isZip ? this.dataset.maxZipBytes : this.dataset.maxBytes);
+    if (!isZip && !/\.py$/i.test(file.name)) return { file: `“${file.name.slice(0, 80)}” is neither a Python file nor a zip; choose one whose name ends in .py or .zip.` };
+    if (file.size === 0) return { file: "The file is empty; choose the script itself." };
+    if (file.size > limit) return { file: `The ${isZip ? "zip" : "file"} has ${count(file.size)} bytes; ${isZip ? "it" : "a strategy"} may have at most ${count(limit)}.` };
     return {};
   }
 

@@ -10,25 +10,63 @@ import io
 import json
 import sys
 import tokenize
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Final
 
-from algohost.domain.errors import Invalid, TooLarge
+from algohost.domain.errors import Invalid, NotFound, TooLarge
 from algohost.domain.strategies import SourceProblem
+from algohost.host import bundles
 
 MOST_BYTES: Final = 1_048_576
 _CHECK_SECONDS: Final = 5.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """What may be kept as a version: the name that is shown, and the content as it is stored."""
+
+    file_name: str
+    content: bytes
+
+
+async def prepare(file_name: str, content: bytes) -> Accepted:
+    """What is kept of a sent file: a script as it is, a zip as the archive of its files.
+
+    Raises ``Invalid`` or ``TooLarge`` for what cannot be a strategy.
+    """
+    name = _plain_name(file_name)
+    if not name.lower().endswith(".zip"):
+        return Accepted(file_name=accept(file_name, content), content=content)
+    if len(name) > 120 or not name.isprintable() or name.lower() == ".zip":
+        raise Invalid("The zip's name is too long or has unprintable characters; rename it.")
+    files = await asyncio.to_thread(bundles.accept, content)
+    _refuse_large_scripts(files)
+    return Accepted(file_name=name, content=await asyncio.to_thread(bundles.pack, files))
+
+
+def checked_name(name: str) -> str:
+    """A strategy's name without needless spaces. Raises ``Invalid`` for one that is none."""
+    cleaned = " ".join(name.split())
+    if not cleaned or len(cleaned) > 80 or not cleaned.isprintable():
+        raise Invalid(
+            "A strategy's name has 1 to 80 printable characters; give it a shorter or plainer one.",
+            code="BAD_NAME",
+        )
+    return cleaned
+
+
 def accept(file_name: str, content: bytes) -> str:
-    """The plain name under which the content may be kept.
+    """The plain name under which a script may be kept.
 
     Raises ``Invalid`` or ``TooLarge`` for what cannot be a strategy's file.
     """
-    name = PurePosixPath(PureWindowsPath(file_name).name).name
-    if not name.lower().endswith(".py") or name.lower() == ".py":
+    name = _plain_name(file_name)
+    if not name.lower().endswith(".py") or name.lower() == ".py" or bundles.is_bundle(content):
         raise Invalid(
-            f"“{name[:80] or 'The file'}” is not a Python file; choose one whose name ends in .py.",
+            f"“{name[:80] or 'The file'}” is neither a Python file nor a zip; choose one whose"
+            " name ends in .py or .zip.",
             code="NOT_PYTHON",
         )
     if len(name) > 120 or not name.isprintable():
@@ -44,10 +82,14 @@ def accept(file_name: str, content: bytes) -> str:
 
 
 async def find_problem(file_name: str, content: bytes) -> SourceProblem | None:
-    """Where the text stops being Python, or ``None``. Raises ``Invalid`` for undecodable text."""
+    """Where the text, or a file of a bundle, stops being Python, or ``None``.
+
+    Raises ``Invalid`` for a script that is not readable as text.
+    """
+    subject = "--archive" if bundles.is_bundle(content) else file_name
     child = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-I", "-S", "-X", "utf8", str(_program()), file_name),
+        *("-I", "-S", "-X", "utf8", str(_program()), subject),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
@@ -73,6 +115,52 @@ async def find_problem(file_name: str, content: bytes) -> SourceProblem | None:
             code="WRONG_ENCODING",
         )
     return SourceProblem(**found)
+
+
+def files_in(file_name: str, content: bytes) -> Mapping[str, bytes]:
+    """The files of a version by name; a script is one file with its own name."""
+    return bundles.unpack(content) if bundles.is_bundle(content) else {file_name: content}
+
+
+def main_file(file_name: str, content: bytes) -> str:
+    """The file that a run begins with."""
+    return bundles.MAIN if bundles.is_bundle(content) else file_name
+
+
+def is_text(content: bytes) -> bool:
+    """Whether a file of a bundle can be shown and edited."""
+    try:
+        return len(content) <= MOST_BYTES and "\0" not in content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+
+
+def edited(before: bytes, file: str, text: str) -> bytes:
+    """A version's content with one file changed; ``file`` counts only in a bundle.
+
+    Raises ``NotFound`` for a file that the bundle does not have.
+    """
+    if not bundles.is_bundle(before):
+        return encode(text, like=before)
+    files = bundles.unpack(before)
+    if file not in files:
+        raise NotFound(f"The strategy has no file “{file[:120]}”.", code="NO_FILE")
+    files[file] = encode(text, like=files[file])
+    _refuse_large_scripts(files)
+    return bundles.pack(files)
+
+
+def _refuse_large_scripts(files: Mapping[str, bytes]) -> None:
+    for name, data in files.items():
+        if name.endswith(".py") and len(data) > MOST_BYTES:
+            raise TooLarge(
+                f"{name} has {len(data):,} bytes; a script may have at most {MOST_BYTES:,}.",
+                code="FILE_TOO_LARGE",
+            )
+
+
+def _plain_name(file_name: str) -> str:
+    return PurePosixPath(PureWindowsPath(file_name).name).name
 
 
 def decode(content: bytes) -> str:
