@@ -51,6 +51,7 @@ def run(state: RunState, *, seen: bool = True, number: int = 1, code: int = 0) -
         intent_number=number,
         process=PROCESS if seen else None,
         outcome=outcome if state is RunState.ENDED else None,
+        ended_at=AT if state is RunState.ENDED else None,
     )
 
 
@@ -90,13 +91,13 @@ TABLE: list[tuple[str, Strategy, Run | None, Sighting, Action | type[Conclude]]]
 def test_one_step_towards_the_intent(
     subject: Strategy, latest: Run | None, sighting: Sighting, action: Action | type[Conclude]
 ) -> None:
-    decided = decide(subject, latest, sighting)
+    decided = decide(subject, latest, sighting, now=AT)
     assert decided == action or decided.__class__ is action
 
 
 def test_a_closed_gate_holds_a_start_back_and_nothing_else() -> None:
-    assert decide(RUN, None, UNKNOWN, (HOLIDAY,)) == Wait(gates=(HOLIDAY,))
-    assert decide(RUN, run(RunState.RUNNING), ALIVE, (HOLIDAY,)) == Wait()
+    assert decide(RUN, None, UNKNOWN, (HOLIDAY,), now=AT) == Wait(gates=(HOLIDAY,))
+    assert decide(RUN, run(RunState.RUNNING), ALIVE, (HOLIDAY,), now=AT) == Wait()
 
 
 runs = st.one_of(
@@ -116,7 +117,7 @@ strategies = st.builds(strategy, st.sampled_from(Wanted), st.integers(1, 4))
 def test_never_a_second_life_and_nothing_done_blind(
     subject: Strategy, latest: Run | None, sighting: Sighting, gates: tuple[Gate, ...]
 ) -> None:
-    decided = decide(subject, latest, sighting, gates)
+    decided = decide(subject, latest, sighting, gates, now=AT)
     if latest is not None and latest.is_live:
         assert not isinstance(decided, Start)
     if sighting is UNSEEN:

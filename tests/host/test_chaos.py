@@ -2,17 +2,26 @@
 
 import asyncio
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from algohost.domain.errors import AlgohostError
 from algohost.domain.strategies import Phase, Wanted
+from algohost.domain.strategy_settings import Restart, StrategySettings
+from algohost.store.tables import intents
 from tests.host.harness import ASHA, HostUnderTest
 
-ACTS = ("start", "stop", "exit", "crash", "kill server", "agent away", "agent back", "lose reply")
+ACTS = (
+    "start", "stop", "exit", "crash", "kill server", "agent away", "agent back", "lose reply",
+    "reboot", "later", "never", "on_failure", "always",
+)  # fmt: skip
+MOST_RESTARTS = 2
+STOPS = select(intents.c.number).where(intents.c.wanted == Wanted.STOPPED.value)
 
 
 async def live(host: HostUnderTest, acts: list[str]) -> None:
@@ -36,7 +45,14 @@ async def one_act(host: HostUnderTest, strategy_id: str, act: str) -> None:
             case "exit" if alive:
                 host.keeper.exits(alive[0], code=0)
             case "crash" if alive:
-                host.keeper.exits(alive[0], code=None, signal=11)
+                host.keeper.exits(alive[0], code=None, signal=11, at=host.clock.now())
+            case "reboot":
+                host.keeper.reboots()
+            case "later":
+                host.clock.advance(2)
+            case "never" | "on_failure" | "always":
+                policy = StrategySettings(restart=Restart(act), most_restarts=MOST_RESTARTS)
+                await host.service.configure(ASHA, strategy_id, asdict(policy))
             case "kill server":
                 await host.kill_and_restart()
             case "agent away":
@@ -64,10 +80,31 @@ async def come_to_rest(host: HostUnderTest, strategy_id: str) -> None:
         alive = len(host.keeper.alive())
         if alive:
             return wanted and view.phase is Phase.RUNNING
-        return view.phase in {Phase.STOPPED, Phase.ERROR} and bool(not wanted or answered)
+        at_rest = {Phase.STOPPED, Phase.ERROR, Phase.BACKING_OFF}
+        return view.phase in at_rest and bool(not wanted or answered)
 
     await host.until(is_settled, "reality is what was wanted")
     assert len(host.keeper.launches) == len(set(host.keeper.launches))
+    await be_given_up(host, strategy_id)
+
+
+async def be_given_up(host: HostUnderTest, strategy_id: str) -> None:
+    """Crashing at once from now on, it is restarted at most so often, and never after a stop."""
+
+    def is_at_rest() -> bool:
+        for run_id in host.keeper.alive():
+            host.keeper.exits(run_id, code=1, at=host.clock.now())
+        view = host.service.get(ASHA, strategy_id)
+        if view.phase is Phase.BACKING_OFF:
+            host.clock.advance(1)
+        host.reconciler.look_at_all()
+        return view.phase in {Phase.STOPPED, Phase.ERROR}
+
+    await host.until(is_at_rest, "it is at rest")
+    runs = host.service.runs(ASHA, strategy_id)
+    assert max((run.attempt for run in runs), default=0) <= MOST_RESTARTS
+    stops = host.database.read(lambda c: c.execute(STOPS).scalars().all())
+    assert not [run for run in runs if run.intent_number in stops]
 
 
 @pytest.mark.timeout(180)

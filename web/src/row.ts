@@ -4,11 +4,15 @@ import { count, direction, duration, inr, moment } from "./format";
 
 export type Phase = "pending" | "waiting" | "starting" | "running" | "stopping" | "stopped" | "backing_off" | "error";
 export type Group = "running" | "waiting" | "error" | "stopped";
-export type Problem = { line: number; column: number; message: string };
+export type Restart = { attempt: number; most: number; next_at: string | null; after: string };
+export type Problem = { line: number; column: number; message: string; file?: string };
+
+export type HealthFlag = { kind: string; sentence: string };
 
 export type Row = {
   id: string; name: string; file_name: string; exchange: string; mode: string; phase: Phase;
-  sentence: string; since: string | null; run_id: string | null; pid: number | null;
+  sentence: string; restart: Restart | null; since: string | null; run_id: string | null; pid: number | null;
+  flags: HealthFlag[];
   outcome: string | null; pnl: string | null; problem: Problem | null; order_count: number | null;
 };
 /** What a message carries: a whole row, or the id and what changed. */
@@ -24,6 +28,7 @@ export const groupOf = (phase: Phase): Group => GROUPS[phase];
 export const isLive = (phase: Phase): boolean => LIVE.includes(phase);
 export const phaseWord = (phase: Phase): string =>
   phase.charAt(0).toUpperCase() + phase.slice(1).replace("_", " ");
+export const startWord = (phase: Phase): string => (phase === "backing_off" ? "Start now" : "Start");
 export function sinceWord({ phase, outcome }: Pick<Row, "phase"> & Partial<Row>): string {
   if (phase === "running") return "Up for";
   if (phase === "stopped" && outcome === null) return "Uploaded";
@@ -46,6 +51,22 @@ function cells(root: HTMLElement): Cells {
   return known;
 }
 
+const restartOf = new WeakMap<HTMLElement, Restart>();
+
+/** `Restarting in 12 s (attempt 3 of 5)`, while one is waited for. */
+export function restartWord({ attempt, most, next_at }: Restart, now = Date.now()): string {
+  const seconds = next_at === null ? 0 : (new Date(next_at).getTime() - now) / 1000;
+  const when = seconds > 0 ? `Restarting in ${duration(Math.ceil(seconds))}` : "Restarting";
+  return `${when} (attempt ${attempt} of ${most})`;
+}
+
+function paintRestart(root: HTMLElement): void {
+  const restart = restartOf.get(root);
+  if (!restart || root.dataset.phase !== "backing_off") return;
+  const word = `${restartWord(restart)}. ${restart.after}`;
+  for (const name of ["note", "sentence"]) cells(root).get(name)?.forEach((cell) => setText(cell, word));
+}
+
 /** Writes what `change` carries into the cells of `root`; untouched cells stay as they are. */
 export function paintRow(root: HTMLElement, change: RowChange): void {
   const known = cells(root);
@@ -59,6 +80,12 @@ export function paintRow(root: HTMLElement, change: RowChange): void {
     text("note", change.sentence);
     text("sentence", change.sentence);
   }
+  if (change.restart !== undefined) {
+    if (change.restart) restartOf.set(root, change.restart);
+    else restartOf.delete(root);
+  }
+  paintRestart(root);
+  if (change.flags !== undefined) root.dataset.flagged = change.flags.length > 0 ? "yes" : "";
   if (change.problem !== undefined) {
     root.dataset.problem = change.problem ? "yes" : "";
     each("draft", (cell) => { cell.hidden = change.problem === null; });
@@ -80,6 +107,7 @@ function paintPhase(
   each("phase", (cell) => { cell.dataset.phase = phase; });
   text("phase", phaseWord(phase));
   text("phase-word", phaseWord(phase));
+  text("start-word", startWord(phase));
   each("since", (cell) => paintSince(cell, root));
 }
 
@@ -97,10 +125,11 @@ function paintSince(cell: HTMLElement, root: HTMLElement): void {
   setText(cell, isRunning ? duration((Date.now() - at.getTime()) / 1000) : moment(at));
 }
 
-/** Uptimes go on counting between messages. */
+/** Uptimes, and the seconds to a restart, go on counting between messages. */
 export function tickUptimes(): void {
   for (const root of all("[data-strategy]")) {
     if (root.dataset.phase === "running") cells(root).get("since")?.forEach((cell) => paintSince(cell, root));
+    else paintRestart(root);
   }
 }
 

@@ -16,11 +16,13 @@ from algohost.agent.loop import Loop, Timer
 from algohost.agent.runs import Run
 from algohost.agent.table import Table
 from algohost.agent.trees import members
-from algohost.runner.processes import Processes, Seen, errno_words
+from algohost.runner.processes import KILL, Processes, Seen, errno_words
 
 log = logging.getLogger(__name__)
 
 LEFTOVER_GRACE_SECONDS = 2.0
+BREACH_GRACE_SECONDS = 5.0
+"""For a run that is stopped by one of its limits: what it holds on to is wanted back."""
 _PASS_SECONDS = 0.02
 _PATIENT_PASS_SECONDS = 0.1
 _STUBBORN_SECONDS = 2.0
@@ -49,8 +51,21 @@ class Ladder:
         self._clearing: dict[str, Run] = {}
         self._since: dict[str, float] = {}
         self._pass: Timer | None = None
+        self.kill_group: Callable[[str], bool] = lambda _run_id: False
+        """Ends all processes of a run at once where the kernel can; set by whoever made a group."""
+        self.group_lives: Callable[[str], bool] = lambda _run_id: False
+        """Whether a process is in the run's group, in its tree by our look or not."""
         self.looks = 0
         """Passes over the process table so far."""
+
+    def breach(self, run: Run, limit: str, why: str) -> None:
+        """A limit wants the run's end: unless it is ending already, that is why it ends."""
+        if run.has_ended or run.exited is not None or run.stop is not None:
+            return
+        self._table.note(run, {"fact": "limit", "limit": limit, "why": why, "at": time.time()})
+        log.warning("limit_reached run=%s limit=%s why=%r", run.run_id, limit, why)
+        by = "health" if limit == "health" else f"limit: {limit}"
+        self.ask(run, 0, BREACH_GRACE_SECONDS, by)
 
     def ask(self, run: Run, number: int, grace_seconds: float, by: str) -> None:
         """Somebody wants the run's end. Asked again, the earlier end of both graces holds."""
@@ -101,7 +116,8 @@ class Ladder:
             return
         if run.exited is None and not run.is_killed:
             self._table.note(run, {"fact": "kill", "at": time.time()})
-        self._signal_main(run, signal.SIGKILL)
+        self._signal_main(run, KILL)
+        self.kill_group(run.run_id)
         self._clear(run)
 
     def _signal_main(self, run: Run, number: int) -> None:
@@ -156,13 +172,14 @@ class Ladder:
     def _treat(self, run: Run, tree: list[Seen]) -> float | None:
         """One run's part of a pass; seconds until it wants another, ``None`` when it is over."""
         others = [seen for seen in tree if seen.pid != run.pid]
-        if run.exited is not None and not tree:
-            self._over(run)
-            return None
         waited = time.monotonic() - self._since[run.run_id]
+        if run.exited is not None and not tree:
+            return self._sweep(run, waited)
         if run.is_killed or waited >= LEFTOVER_GRACE_SECONDS:
+            if run.exited is not None:
+                self.kill_group(run.run_id)
             for seen in tree:
-                self._signal(run, seen, signal.SIGKILL)
+                self._signal(run, seen, KILL)
             beyond = waited - (0.0 if run.is_killed else LEFTOVER_GRACE_SECONDS)
             if tree and beyond > _STUBBORN_SECONDS:
                 pids = ", ".join(str(seen.pid) for seen in tree[:5])
@@ -173,6 +190,16 @@ class Ladder:
             if (seen.pid, seen.start_ticks) not in run.leftovers:
                 self._signal(run, seen, signal.SIGTERM)
         return _PATIENT_PASS_SECONDS if waited > _PATIENT_PASS_SECONDS else _PASS_SECONDS
+
+    def _sweep(self, run: Run, waited: float) -> float | None:
+        """The look finds nobody: whoever hides from it is still in the group."""
+        if self.group_lives(run.run_id):
+            self.kill_group(run.run_id)
+            if waited < LEFTOVER_GRACE_SECONDS + _STUBBORN_SECONDS:
+                return _PASS_SECONDS
+            self._complain(run, "Processes live on in its control group after SIGKILL.")
+        self._over(run)
+        return None
 
     def _signal(self, run: Run, seen: Seen, number: int) -> None:
         if seen.pid != run.pid:

@@ -3,23 +3,29 @@
 A fact of the journal moves a run through ``Run.apply`` and nothing else does, so that what an
 agent knows and what its successor reads are the same.
 
-    intent      asked for; no process yet            mark, boot, launcher, at, note
+    intent      asked for; no process yet            mark, boot, launcher, at, note, cwd, log,
+                                                      limits
     started     forked, not let go before this        pid, ticks, at, zygote
+    ready       its script's first line is next       enforced
     stop        somebody asked for its end            signal, grace, by, deadline (monotonic)
     signalled   that signal has been sent
     kill        the grace is over
+    limit       it went beyond one of its limits      limit, why
     exited      its main process has ended            code, signal, how, peak, cpu, at
+    oom         the kernel ended it to have memory
     ended       no process of its tree is left        exit, error, note
     forgotten   nobody will ask for it again
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from algohost.runner.bounds import Enforced, Limits
 from algohost.runner.journal import Fact
 from algohost.runner.messages import ExitFact, How, Launcher, RunFact, State
 from algohost.runner.processes import Handle
+from algohost.runner.records import Record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +39,15 @@ class Stop:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Breach:
+    """A limit that a run went beyond, and the sentence that says so."""
+
+    limit: str
+    """``disk`` or ``memory``, or ``health`` where it was to be stopped when unhealthy."""
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class MainExit:
     """How the main process ended."""
 
@@ -42,6 +57,8 @@ class MainExit:
     at: float
     peak: int | None = None
     cpu: float | None = None
+    is_out_of_memory: bool = False
+    """Whether the kernel ended it for want of memory."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -54,13 +71,24 @@ class Run:
     launcher: Launcher
     launched_at: float
     note: str | None = None
+    cwd: str = ""
+    """Its working folder; empty in the journal of an earlier release."""
+    log_path: str = ""
+    limits: Limits = field(default_factory=Limits)
     pid: int | None = None
     start_ticks: int | None = None
     zygote: int | None = None
     """The pid of the zygote that is its parent."""
     is_ready: bool = False
-    """Whether its set-up is known to have succeeded."""
+    """Whether its set-up has succeeded, as far as is known."""
+    has_told_ready: bool = False
+    """Whether it has said so itself; then it cannot have failed to start."""
+    enforced: tuple[Enforced, ...] = ()
+    """What the kernel holds it to, as it has told itself."""
+    held: tuple[Enforced, ...] = ()
+    """What this agent itself holds it to."""
     stop: Stop | None = None
+    breach: Breach | None = None
     is_signalled: bool = False
     is_killed: bool = False
     exited: MainExit | None = None
@@ -79,6 +107,9 @@ class Run:
             case "started":
                 self.pid, self.start_ticks = fact["pid"], fact["ticks"]
                 self.launched_at, self.zygote = fact["at"], fact.get("zygote")
+            case "ready":
+                self.is_ready = self.has_told_ready = True
+                self.enforced = Enforced.list_from_json(fact["enforced"])
             case "stop":
                 self.stop = Stop(signal=fact["signal"], by=fact["by"], deadline=fact["deadline"])
                 self.is_signalled = False
@@ -86,12 +117,16 @@ class Run:
                 self.is_signalled = True
             case "kill":
                 self.is_killed = True
+            case "limit" if self.breach is None:
+                self.breach = Breach(limit=fact["limit"], why=fact["why"])
             case "exited" if self.exited is None:
                 self.exited = MainExit(
                     code=fact["code"], signal=fact["signal"], at=fact["at"],
                     how=cast("How", fact.get("how", "reaped")),
                     peak=fact.get("peak"), cpu=fact.get("cpu"),
                 )  # fmt: skip
+            case "oom" if self.exited is not None:
+                self.exited = replace(self.exited, is_out_of_memory=True)
             case "ended":
                 self.has_ended = True
                 self.exit = None if fact["exit"] is None else ExitFact.from_json(fact["exit"])
@@ -119,19 +154,33 @@ class Run:
             run_id=self.run_id, state=self.state, pid=self.pid, start_ticks=self.start_ticks,
             boot_id=self.boot_id, launched_at=self.launched_at, exit=self.exit,
             error=self.error, launcher=self.launcher, note=self.note,
+            enforced=(*self.enforced, *self.held) if self.is_ready else self.enforced,
         )  # fmt: skip
 
-    def final_exit(self, *, now: float) -> ExitFact | None:
-        """The exit that is told in the end; ``None`` for a run that failed to start."""
+    def final_exit(self, *, now: float, record: Record | None = None) -> ExitFact | None:
+        """The exit that is told in the end; ``None`` for a run that failed to start.
+
+        ``record`` is what the script wrote on its way out. It gives the reason where it tells of
+        the same exit, and the exit itself where nobody saw one.
+        """
         if self.error is not None:
             return None
         main = self.exited or MainExit(code=None, signal=None, how="unknown", at=now)
+        if main.how == "unknown" and record is not None and record.tells_an_end:
+            main = replace(main, code=record.code, signal=record.signal, how="record")
+        if record is not None and not record.agrees_with(main.code, main.signal):
+            record = None
+        reason = None if record is None else record.reason
         return ExitFact(
             code=main.code, signal=main.signal, how=main.how, ended_at=main.at,
             peak_memory_bytes=main.peak, cpu_seconds=main.cpu,
             leftovers_killed=len(self.leftovers),
             stop_step=None if self.stop is None else "kill" if self.is_killed else "signal",
             stop_by=None if self.stop is None else self.stop.by,
+            reason=reason if self.breach is None else self.breach.why,
+            is_out_of_memory=main.is_out_of_memory
+            or (self.breach is not None and self.breach.limit == "memory")
+            or (record is not None and record.is_out_of_memory),
         )  # fmt: skip
 
 
@@ -140,6 +189,7 @@ def intent(run: Run) -> Fact:
     return {
         "fact": "intent", "run": run.run_id, "mark": run.mark, "boot": run.boot_id,
         "launcher": run.launcher, "at": run.launched_at, "note": run.note,
+        "cwd": run.cwd, "log": run.log_path, "limits": run.limits.to_json(),
     }  # fmt: skip
 
 
@@ -165,4 +215,6 @@ def _intended(fact: dict[str, Any]) -> Run:
     return Run(
         run_id=fact["run"], mark=fact["mark"], boot_id=fact["boot"],
         launcher=fact["launcher"], launched_at=fact["at"], note=fact["note"],
+        cwd=fact.get("cwd", ""), log_path=fact.get("log", ""),
+        limits=Limits.from_json(fact["limits"]) if "limits" in fact else Limits(),
     )  # fmt: skip

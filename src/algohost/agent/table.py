@@ -8,9 +8,11 @@ from pathlib import Path
 
 from algohost.agent.loop import Loop
 from algohost.agent.runs import Run, intent
+from algohost.runner import whereabouts
 from algohost.runner.journal import Fact, Journal
 from algohost.runner.processes import errno_words
-from algohost.runner.records import record_path
+from algohost.runner.records import Record, read, record_path
+from algohost.runner.request import SETUP_FAILED
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +70,10 @@ class Table:
 
     def conclude(self, run: Run) -> None:
         """No process of the run's tree is left: its one end is written and told."""
-        ending = run.final_exit(now=time.time())
+        record = read(record_path(self.state_dir, run.run_id))
+        if run.error is None:  # it may have failed while no agent lived
+            run.error = self._failure(run, record)
+        ending = run.final_exit(now=time.time(), record=record)
         exit_json = None if ending is None else ending.to_json()
         fact = {"fact": "ended", "exit": exit_json, "error": run.error, "note": run.note}
         self.note(run, fact)
@@ -81,6 +86,31 @@ class Table:
         )
         self.changed(run)
 
+    def read_ready(self, runs: Iterable[Run]) -> None:
+        """Applies what the journal has of their set-up, for each that has not been heard.
+
+        The children write that themselves.
+        """
+        unheard = {run.run_id: run for run in runs if not run.has_told_ready}
+        if not unheard:
+            return
+        for fact in self.journal.read().facts:
+            run = unheard.get(str(fact.get("run"))) if fact["fact"] == "ready" else None
+            if run is not None:
+                with contextlib.suppress(KeyError, TypeError, ValueError):  # told at a recovery
+                    run.apply(fact)
+
+    def _failure(self, run: Run, record: Record | None) -> str | None:
+        """Why its script has not begun; a record that cannot be true of that is not believed."""
+        if record is None or record.error is None:
+            return None
+        main = run.exited
+        code = record.code if main is None or main.how == "unknown" else main.code
+        if code != SETUP_FAILED:
+            return None
+        self.read_ready([run])
+        return None if run.has_told_ready else record.error
+
     def drop(self, run: Run) -> None:
         """Forgets a run as if it had never been asked for."""
         self.note(run, {"fact": "forgotten"})
@@ -88,6 +118,8 @@ class Table:
         self._gone.add(run.run_id)
         with contextlib.suppress(OSError):
             record_path(self.state_dir, run.run_id).unlink()
+        with contextlib.suppress(OSError):
+            Path(whereabouts.path_of(str(record_path(self.state_dir, run.run_id)))).unlink()
 
     def forget(self, run_ids: Iterable[str]) -> list[str]:
         """Drops runs that have ended; returns the ids that were kept because they live."""

@@ -1,24 +1,25 @@
 """Seeing how a run's main process ends, from whoever knows it best.
 
 reaped   its parent: the zygote (which also writes it down), or the agent itself
-pidfd    the kernel, for a process of nobody's (Linux 6.15+), once its parent has reaped it
+pidfd    the kernel, for a process of nobody's (Linux 6.15+), once its parent has reaped it;
+         on Windows any process that we hold
 record   what the script wrote on its way out, where the kernel cannot say
 unknown  none of them within ``_PATIENCE_SECONDS``; the host shows it as lost
 """
 
 import contextlib
 import logging
-import os
 import selectors
-import sys
 import time
 from collections.abc import Callable
 
+from algohost.agent.kernel_kills import KernelKills
 from algohost.agent.loop import Loop
 from algohost.agent.runs import Run
 from algohost.agent.table import Table
 from algohost.runner import records
 from algohost.runner.processes import Processes, exit_pair
+from algohost.runner.system import system
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ _PARENT_PATIENCE_SECONDS = 2.0
 _RECORD_AFTER_SECONDS = 0.3
 _PATIENCE_SECONDS = 3.0
 _POLL_SECONDS = 0.2
+_SIGKILL = 9  # Windows has no name for it
 
 
 class Watcher:
@@ -38,6 +40,7 @@ class Watcher:
         self._loop = loop
         self._processes = processes
         self._has_zygote = has_zygote
+        self._kernel_kills = KernelKills(loop)
         self.on_exit: Callable[[Run], None] = lambda _run: None
         """Called once for each run whose main process has ended and whose exit is settled."""
 
@@ -60,20 +63,12 @@ class Watcher:
 
     def reap(self) -> None:
         """Takes what has ended from the kernel: own launches, and orphans that came to us."""
-        while True:
-            try:
-                pid, status, usage = os.wait4(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
+        while (reaped := system.reap()) is not None:
+            pid, status, peak, cpu = reaped
             run = next((run for run in self._table.live() if run.pid == pid), None)
             if run is None or run.exited is not None:
                 continue
-            code, number = exit_pair(os.waitstatus_to_exitcode(status))
-            peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-            cpu = round(usage.ru_utime + usage.ru_stime, 3)
-            self._exited(run, code, number, "reaped", peak=peak, cpu=cpu)
+            self._exited(run, *exit_pair(status), "reaped", peak=peak, cpu=cpu)
 
     def _poll(self, run: Run) -> None:
         if run.exited is not None or run.handle is None:
@@ -100,8 +95,9 @@ class Watcher:
         is_parented = run.zygote is not None and self._has_zygote(run.zygote)
         if not is_parented or waited > _PARENT_PATIENCE_SECONDS:
             status = None if run.handle is None else self._processes.exit_status(run.handle)
-            if status is not None:
-                self._exited(run, *exit_pair(status), "pidfd")
+            if status is not None and run.handle is not None:
+                peak, cpu = self._processes.usage(run.handle)
+                self._exited(run, *exit_pair(status), "pidfd", peak=peak, cpu=cpu)
                 return
             record = self._record(run)
             if record is not None and (run.handle is None or waited > _RECORD_AFTER_SECONDS):
@@ -133,9 +129,10 @@ class Watcher:
         self._settle(run)
 
     def _settle(self, run: Run) -> None:
-        if run.error is None:
-            record = self._record(run)
-            run.error = None if record is None else record.error
+        is_killed = run.exited is not None and run.exited.signal == _SIGKILL
+        is_asked = run.stop is not None or run.is_killed or run.breach is not None
+        if is_killed and not is_asked and self._kernel_kills.claim():
+            self._table.note(run, {"fact": "oom"})
         self.release(run)
         self.on_exit(run)
 

@@ -1,11 +1,14 @@
 """The heart of the reconciler: what to do next about one strategy, as a pure function."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from algohost.domain.ids import RunId
-from algohost.domain.runs import Outcome, OutcomeKind, Run, RunState
-from algohost.domain.strategies import Gate, Strategy, Wanted
+from algohost.domain.restarts import Again, Backoff, verdict
+from algohost.domain.runs import Outcome, OutcomeKind, Run, RunState, lost
+from algohost.domain.strategies import Gate, Strategy, Wanted, draft_gate
 
 
 class Sighting(StrEnum):
@@ -23,6 +26,9 @@ class Sighting(StrEnum):
 @dataclass(frozen=True, kw_only=True)
 class Start:
     """Commit a run row, then launch it."""
+
+    attempt: int = 0
+    """Which restart of its intent it is; 0 is the start that the intent asks for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,39 +58,58 @@ class Wait:
     """Nothing to do now; ``gates`` says why where a start is held back."""
 
     gates: tuple[Gate, ...] = ()
+    until: datetime | None = None
+    """When a restart is due."""
 
 
 Action = Start | Launch | Stop | Conclude | Wait
 
 
 def decide(
-    strategy: Strategy, latest: Run | None, sighting: Sighting, closed_gates: tuple[Gate, ...] = ()
+    strategy: Strategy,
+    latest: Run | None,
+    sighting: Sighting,
+    closed_gates: tuple[Gate, ...] = (),
+    *,
+    now: datetime,
+    earlier: Sequence[Run] = (),
+    backoff: Backoff = Backoff(),  # noqa: B008 - frozen
+    boot_id: str | None = None,
 ) -> Action:
     """What brings reality one step nearer to the intent.
 
-    ``latest`` is the newest run of the strategy, ``sighting`` what the agent says of it.
+    ``latest`` is the newest run of the strategy, ``earlier`` those before it, newest first,
+    ``sighting`` what the agent says of the latest, ``boot_id`` names the present boot.
     Level-triggered: it may be asked at any time, any number of times, after any crash.
+    The intent is the only authority: a stop, whoever's, ends every restart policy.
     """
     if latest is not None and latest.is_live:
-        return _of_live_run(strategy, latest, sighting)
-    answered = latest is not None and latest.intent_number >= strategy.intent.number
-    if strategy.intent.wanted is Wanted.STOPPED or answered:
+        return _of_live_run(strategy, latest, sighting, boot_id)
+    if strategy.intent.wanted is Wanted.STOPPED:
         return Wait()
+    attempt = 0
+    if latest is not None and latest.intent_number >= strategy.intent.number:
+        next_ = verdict(strategy.settings, latest, earlier)
+        if not isinstance(next_, Again):
+            return Wait()
+        due_at = backoff.due_at(latest, next_.streak, now)
+        if now < due_at:
+            return Wait(until=due_at)
+        attempt = latest.attempt + 1
     if sighting is Sighting.UNSEEN:
         return Wait(gates=(AGENT_AWAY,))
-    return Wait(gates=closed_gates) if closed_gates else Start()
+    if strategy.problem is not None:  # saved while it waited
+        closed_gates = (*closed_gates, draft_gate(strategy.problem))
+    return Wait(gates=closed_gates) if closed_gates else Start(attempt=attempt)
 
 
-_LOST = Outcome(
-    kind=OutcomeKind.LOST, reason="The process is gone and nobody was there to see how it ended."
-)
 _NEVER_LAUNCHED = Outcome(
     kind=OutcomeKind.STOPPED, reason="The stop came before the process was launched."
 )
 AGENT_AWAY = Gate(code="AGENT_AWAY", sentence="The agent does not answer; it is being restarted.")
 
 
-def _of_live_run(strategy: Strategy, run: Run, sighting: Sighting) -> Action:
+def _of_live_run(strategy: Strategy, run: Run, sighting: Sighting, boot_id: str | None) -> Action:
     unwanted = (
         strategy.intent.wanted is Wanted.STOPPED or run.intent_number != strategy.intent.number
     )
@@ -92,7 +117,7 @@ def _of_live_run(strategy: Strategy, run: Run, sighting: Sighting) -> Action:
         case Sighting.UNSEEN | Sighting.STOPPING:
             return Wait()
         case Sighting.UNKNOWN if run.process is not None:
-            return Conclude(run_id=run.id, outcome=_LOST)
+            return Conclude(run_id=run.id, outcome=lost(run.process, boot_id=boot_id))
         case Sighting.UNKNOWN if run.state is RunState.STOPPING or unwanted:
             return Conclude(run_id=run.id, outcome=_NEVER_LAUNCHED)
         case Sighting.UNKNOWN:

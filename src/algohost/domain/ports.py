@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from algohost.domain.ids import AccountId
+from algohost.domain.ids import AccountId, RunId
 from algohost.domain.instruments import Exchange, Instrument, InstrumentKey
 from algohost.domain.orders import Order
 from algohost.domain.quotes import Bar, Depth, Interval, Quote
@@ -20,6 +20,9 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds that never run backwards, for durations only."""
 
+
+Jitter = Callable[[RunId], float]
+"""Where the chance in a wait comes from: a share in [0, 1), the same for a run at every call."""
 
 QuotesListener = Callable[[Sequence[Quote]], None]
 """Called on the server's loop with the quotes that changed in one tick, in a fixed order."""

@@ -12,6 +12,7 @@ that moves a run. An event that cannot follow (an exit heard twice, a start hear
 exit) leaves the run as it is: the agent's facts arrive at least once and in any order.
 """
 
+import signal
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -53,7 +54,7 @@ class Outcome:
     exit_code: int | None = None
     signal: int | None = None
     reason: str = ""
-    """A sentence, where the kind and the number do not say it all."""
+    """The last line of its traceback, or a sentence, where kind and number do not say it all."""
 
     @property
     def is_failure(self) -> bool:
@@ -75,6 +76,30 @@ class Outcome:
                 return f"signalled({self.signal})"
             case _:
                 return self.kind.value
+
+
+def signal_name(number: int) -> str:
+    """``SIGSEGV`` for 11; ``signal 70`` for one without a name."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+DISK_LIMIT: Final = "limit: disk"
+"""Who stops a run whose folder holds too much."""
+
+
+def is_guard(by: str | None) -> bool:
+    """Whether ``by`` stops a run for what it does (``limit: disk``, ``health``).
+
+    That is a failure of the run, unlike the wish of a user, a schedule or the host.
+    """
+    return by is not None and by.partition(":")[0] in {"limit", "health"}
+
+
+VANISHED: Final = "The process is gone and nobody was there to see how it ended."
+INTERRUPTED: Final = "Interrupted by a restart of the machine."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +150,40 @@ class Run:
     def is_live(self) -> bool:
         """Whether the run may still own a process."""
         return self.state in LIVE
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it ended in a way that a person should look at."""
+        if self.outcome is None:
+            return False
+        return self.outcome.is_failure or is_guard(self.stop_asked_by)
+
+    @property
+    def filled_its_folder(self) -> bool:
+        """Whether it was ended because its folder held more than it may."""
+        return self.outcome is not None and self.stop_asked_by == DISK_LIMIT
+
+    @property
+    def ended_by_itself(self) -> bool:
+        """Whether it ended without anybody wanting it; a stop by a guard counts as a failure."""
+        asked = {OutcomeKind.STOPPED, OutcomeKind.KILLED_AFTER_GRACE}
+        return self.outcome is not None and (self.has_failed or self.outcome.kind not in asked)
+
+    @property
+    def lived_seconds(self) -> float:
+        """From its start to its end by the wall clock; 0 while it lives or never started."""
+        if self.ended_at is None or self.started_at is None:
+            return 0.0
+        return (self.ended_at - self.started_at).total_seconds()
+
+
+def lost(process: ProcessIdentity | None, *, boot_id: str | None) -> Outcome:
+    """The end of a run that nobody saw; ``boot_id`` is the present boot's, where it is known.
+
+    A process of another boot is not looked for: its pid means nothing in this one.
+    """
+    is_of_another_boot = process is not None and boot_id is not None and process.boot_id != boot_id
+    return Outcome(kind=OutcomeKind.LOST, reason=INTERRUPTED if is_of_another_boot else VANISHED)
 
 
 @dataclass(frozen=True, kw_only=True)

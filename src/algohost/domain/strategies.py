@@ -1,10 +1,12 @@
 """A strategy, what is wanted of it, and the one word that says how it stands."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from algohost.domain.ids import StrategyId, UserId, VersionId
+from algohost.domain.restarts import Again, FolderFull, GivenUp, verdict
 from algohost.domain.runs import Run, RunState
 from algohost.domain.strategy_settings import StrategySettings
 
@@ -55,6 +57,13 @@ class SourceProblem:
     line: int
     column: int
     message: str
+    file: str = ""
+    """Which of several files; empty where there is one."""
+
+    @property
+    def where(self) -> str:
+        """For the inside of a sentence: ``line 3``, or ``line 3 of helpers.py``."""
+        return f"line {self.line} of {self.file}" if self.file else f"line {self.line}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +92,31 @@ class Gate:
     sentence: str
 
 
-def phase_of(strategy: Strategy, latest: Run | None, closed_gates: tuple[Gate, ...] = ()) -> Phase:
-    """How a strategy stands, from what is wanted, its latest run, and the closed gates."""
+def draft_gate(problem: SourceProblem) -> Gate:
+    """What holds back a version that does not compile."""
+    sentence = f"Draft: {problem.where} does not compile ({problem.message})."
+    return Gate(code="SOURCE_PROBLEM", sentence=sentence)
+
+
+def restart_of(
+    strategy: Strategy, latest: Run | None, earlier: Sequence[Run] = ()
+) -> Again | GivenUp | FolderFull | None:
+    """Whether a restart follows the newest run, by what is wanted and by the policy."""
+    if latest is None or strategy.intent.wanted is Wanted.STOPPED:
+        return None
+    if latest.intent_number < strategy.intent.number:
+        return None
+    return verdict(strategy.settings, latest, earlier)
+
+
+def phase_of(
+    strategy: Strategy,
+    latest: Run | None,
+    closed_gates: tuple[Gate, ...] = (),
+    *,
+    earlier: Sequence[Run] = (),
+) -> Phase:
+    """How a strategy stands, from what is wanted, its runs (newest first), and closed gates."""
     if latest is not None and latest.is_live:
         return {
             RunState.STARTING: Phase.STARTING,
@@ -94,6 +126,9 @@ def phase_of(strategy: Strategy, latest: Run | None, closed_gates: tuple[Gate, .
     answered = latest is not None and latest.intent_number >= strategy.intent.number
     if strategy.intent.wanted is Wanted.RUNNING and not answered:
         return Phase.WAITING if closed_gates else Phase.PENDING
-    if latest is not None and latest.outcome is not None and latest.outcome.is_failure and answered:
-        return Phase.ERROR
-    return Phase.STOPPED
+    match restart_of(strategy, latest, earlier):
+        case Again():
+            return Phase.WAITING if closed_gates else Phase.BACKING_OFF
+        case GivenUp() | FolderFull():
+            return Phase.ERROR
+    return Phase.ERROR if latest is not None and latest.has_failed and answered else Phase.STOPPED

@@ -6,30 +6,49 @@ like any other.
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
 from sqlalchemy import Connection
 
 from algohost.agent.client import AgentError, AgentUnavailable
-from algohost.domain.decide import AGENT_AWAY, Conclude, Launch, Start, Stop, Wait, decide
-from algohost.domain.errors import AlgohostError
+from algohost.domain.decide import AGENT_AWAY, Action, Conclude, Launch, Start, Stop, Wait, decide
+from algohost.domain.errors import AlgohostError, Invalid
 from algohost.domain.ids import RunId, StrategyId
 from algohost.domain.ports import Clock
-from algohost.domain.runs import Ended, Run, RunEvent, RunState, StopAsked, apply
+from algohost.domain.restarts import Backoff
+from algohost.domain.runs import (
+    Ended,
+    Outcome,
+    OutcomeKind,
+    Run,
+    RunEvent,
+    RunState,
+    StopAsked,
+    apply,
+)
 from algohost.domain.strategies import Gate, Intent, Strategy, Wanted
+from algohost.domain.strategy_settings import StrategySettings
 from algohost.host import tokens
+from algohost.host.environments import Environments
 from algohost.host.keeper import RunKeeper
 from algohost.host.launch import Launching
-from algohost.host.outcomes import events_of
+from algohost.host.launch_values import LaunchVariables
+from algohost.host.outcomes import events_of, trouble_in_words
 from algohost.host.registry import Registry
+from algohost.host.strangers import end_strangers
 from algohost.host.tokens import TokenIndex
 from algohost.host.views import StrategyView
+from algohost.runner.messages import LaunchSpec
+from algohost.store import run_logs
 from algohost.store import runs as stored_runs
 from algohost.store import strategies as stored_strategies
 from algohost.store.database import Database
+from algohost.store.vault import VaultProblem
 
 log = logging.getLogger(__name__)
 
@@ -50,16 +69,24 @@ class Reconciler:
         registry: Registry,
         agent: RunKeeper,
         launching: Launching,
+        variables: LaunchVariables,
+        environments: Environments,
         token_index: TokenIndex,
         grace_seconds: float,
+        backoff: Backoff = Backoff(),  # noqa: B008 - frozen
+        last_lines: Callable[[Run], Sequence[str]] = lambda _run: (),
     ) -> None:
         self._clock = clock
         self._database = database
         self._registry = registry
         self._agent = agent
         self._launching = launching
+        self._variables = variables
         self._token_index = token_index
         self._grace_seconds = grace_seconds
+        self._backoff = backoff
+        self._environments = environments
+        self._last_lines = last_lines
         self._dirty: set[StrategyId] = set()
         self._wake = asyncio.Event()
         self._visits: dict[StrategyId, asyncio.Task[None]] = {}
@@ -73,6 +100,10 @@ class Reconciler:
         self._dirty.add(strategy_id)
         self._wake.set()
 
+    def check_settings(self, settings: StrategySettings) -> None:
+        """Raises ``Invalid`` for settings that no run may be launched with."""
+        self._launching.check(settings)
+
     def look_at_all(self) -> None:
         """Has the loop visit every strategy, and the agent's runs that no strategy owns."""
         self._dirty.update(view.strategy.id for view in self._registry)
@@ -80,13 +111,16 @@ class Reconciler:
 
     async def run(self) -> None:
         """The loop; ends when its task is cancelled. Runs are left as they are."""
+        loop = asyncio.get_running_loop()
+        look_at = loop.time() + _LOOK_SECONDS
         try:
             while True:
-                try:
-                    async with asyncio.timeout(_LOOK_SECONDS):  # wait_for may lose a cancel
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(look_at):  # wait_for may lose a cancel
                         await self._wake.wait()
-                except TimeoutError:
-                    self._dirty.update(v.strategy.id for v in self._registry if _is_unsettled(v))
+                if loop.time() >= look_at:  # also where something wakes it all the time
+                    look_at = loop.time() + _LOOK_SECONDS
+                    self._dirty.update(v.strategy.id for v in self._registry if v.is_unsettled)
                     self._dirty.update(self._heard_but_not_absorbed())
                     await self._tidy()
                 self._wake.clear()
@@ -105,8 +139,10 @@ class Reconciler:
         wanted = replace(strategy, intent=intent)
         view = self._registry.find(strategy.id)
         latest = view.latest if view is not None else None
-        action = decide(wanted, latest, self._agent.sighting(latest))
-        run = self._new_run(wanted) if isinstance(action, Start) else None
+        gates = await self._closed_gates(wanted, latest)
+        sighting = self._agent.sighting(latest)
+        action = decide(wanted, latest, sighting, gates, now=self._clock.now())
+        run = self._new_run(wanted, attempt=0) if isinstance(action, Start) else None
         await self._commit(wanted, intent=True, run=run)
 
     async def stop_unwritten(self, run: Run, *, by: str) -> None:
@@ -125,21 +161,40 @@ class Reconciler:
         if view is None:
             return False
         view = await self._absorb(view)
-        sighting = self._agent.sighting(view.latest)
-        action = decide(view.strategy, view.latest, sighting)
+        action = await self._decide(view)
         match action:
-            case Start():
-                await self._commit(view.strategy, intent=False, run=self._new_run(view.strategy))
+            case Start(attempt=attempt):
+                run = self._new_run(view.strategy, attempt=attempt)
+                await self._commit(view.strategy, intent=False, run=run)
             case Launch():
                 return await self._launch(view)
             case Stop(run_id=run_id):
                 return await self._stop(view, run_id)
             case Conclude(outcome=outcome) if view.latest is not None:
                 await self._record(view.latest, Ended(at=self._clock.now(), outcome=outcome))
-            case Wait(gates=gates):
-                self._registry.put_gates(strategy_id, gates)
+            case Wait(gates=gates, until=until):
+                self._registry.put_gates(strategy_id, gates, next_at=until)
                 return False
         return True
+
+    async def _decide(self, view: StrategyView) -> Action:
+        gates = await self._closed_gates(view.strategy, view.latest)
+        return decide(
+            view.strategy,
+            view.latest,
+            self._agent.sighting(view.latest),
+            gates,
+            now=self._clock.now(),
+            earlier=view.earlier,
+            backoff=self._backoff,
+            boot_id=self._agent.boot_id,
+        )
+
+    async def _closed_gates(self, strategy: Strategy, latest: Run | None) -> tuple[Gate, ...]:
+        """What holds a start back, looked at only where one may follow."""
+        is_live = latest is not None and latest.is_live
+        may_start = not is_live and strategy.intent.wanted is Wanted.RUNNING
+        return await self._environments.gates(strategy) if may_start else ()
 
     def _begin_visit(self, strategy_id: StrategyId) -> None:
         task = asyncio.create_task(self._visit(strategy_id), name=f"visit {strategy_id}")
@@ -161,7 +216,7 @@ class Reconciler:
         except (AlgohostError, AgentError, OSError) as error:
             self.failures += 1
             log.warning("reconcile_failed strategy=%s reason=%s", strategy_id, error)
-            self._hold_back(strategy_id, _in_words(error))
+            self._hold_back(strategy_id, trouble_in_words(error))
         except Exception:
             self.failures += 1
             log.exception("reconcile_failed strategy=%s", strategy_id)
@@ -179,14 +234,15 @@ class Reconciler:
         fact = self._agent.fact(run.id)
         if fact is None:
             return view
-        return await self._record(run, *events_of(fact, now=self._clock.now()))
+        boot_id = self._agent.boot_id
+        return await self._record(run, *events_of(fact, now=self._clock.now(), boot_id=boot_id))
 
     async def _record(self, run: Run, *events: RunEvent) -> StrategyView:
         after = run
         for event in events:
             after = apply(after, event)
         if after != run:
-            await self._database.write(lambda c: stored_runs.update(c, after))
+            await self._keep(after)
             self._registry.put_run(after)
             log.info("run_%s run=%s strategy=%s", after.state, after.id, after.strategy_id)
         if after.state is RunState.ENDED:
@@ -196,13 +252,26 @@ class Reconciler:
         assert view is not None, "the caller holds the lock, so nobody removed it"
         return view
 
-    def _new_run(self, strategy: Strategy) -> Run:
+    async def _keep(self, run: Run) -> None:
+        """How the run stands; with its end, in the same transaction, its last lines."""
+        has_ended = run.state is RunState.ENDED
+        lines = await asyncio.to_thread(self._last_lines, run) if has_ended else ()
+
+        def write(connection: Connection) -> None:
+            stored_runs.update(connection, run)
+            if has_ended:
+                run_logs.keep_tail(connection, run.id, lines)
+
+        await self._database.write(write)
+
+    def _new_run(self, strategy: Strategy, *, attempt: int) -> Run:
         run = Run(
             id=RunId(secrets.token_hex(8)),
             strategy_id=strategy.id,
             version_id=strategy.version_id,
             intent_number=strategy.intent.number,
             created_at=self._clock.now(),
+            attempt=attempt,
         )
         return replace(run, log_name=self._launching.log_name(run))
 
@@ -225,16 +294,40 @@ class Reconciler:
     async def _launch(self, view: StrategyView) -> bool:
         run, strategy = view.latest, view.strategy
         assert run is not None, "only a run is launched"
+        if gates := await self._closed_gates(
+            strategy, None
+        ):  # it may have been taken away meanwhile
+            self._registry.put_gates(strategy.id, gates)
+            return False
+        interpreter = await self._environments.interpreter(strategy, run.id)
         token = self._minted.pop(run.id, None) or await self._mint_again(run)
-        content = self._database.read(lambda c: stored_strategies.content(c, run.version_id))
         self._token_index.add_run_token(tokens.hash_of(token), strategy, run.id)
         try:
-            spec = self._launching.spec(run, strategy, content, token)
+            spec = await asyncio.to_thread(self._spec, run, strategy, token, interpreter)
             await self._agent.start(spec)
+        except (VaultProblem, Invalid) as error:  # never without its secrets, or less confined
+            outcome = Outcome(kind=OutcomeKind.FAILED_TO_START, reason=error.message[:500])
+            await self._record(run, Ended(at=self._clock.now(), outcome=outcome))
         except AgentUnavailable:
             self._registry.put_gates(strategy.id, (AGENT_AWAY,))
             return False
         return True
+
+    def _spec(
+        self, run: Run, strategy: Strategy, token: str, interpreter: str | None
+    ) -> LaunchSpec:
+        """In a thread: many files take a while to be read and put there, secrets to be opened."""
+        content = self._database.read(lambda c: stored_strategies.content(c, run.version_id))
+        values = self._variables.for_launch(strategy.id)
+        return self._launching.spec(
+            run,
+            strategy,
+            content,
+            token,
+            variables=values.plain,
+            secrets=values.secret,
+            interpreter=interpreter,
+        )
 
     async def _mint_again(self, run: Run) -> str:
         """A token for a run whose first one was lost with the server that made it."""
@@ -274,41 +367,9 @@ class Reconciler:
     async def _tidy(self) -> None:
         """Runs that no live row stands for: ended ones are forgotten, live ones are ended."""
         try:
-            await self._end_strangers()
+            await end_strangers(self._agent, self._registry, grace_seconds=self._grace_seconds)
         except AgentUnavailable:
             return  # its runs are looked at when it answers again
         except Exception:  # the loop that all strategies live by outlives one bad look
             self.failures += 1
             log.exception("tidy_failed")
-
-    async def _end_strangers(self) -> None:
-        live = {v.latest.id for v in self._registry if v.latest is not None and v.latest.is_live}
-        strangers = [fact for fact in self._agent.facts() if fact.run_id not in live]
-        await self._agent.forget([fact.run_id for fact in strangers if fact.state == "ended"])
-        for fact in strangers:
-            if fact.state == "running":
-                log.warning("run_without_row run=%s pid=%s", fact.run_id, fact.pid)
-                await self._agent.stop(
-                    RunId(fact.run_id), grace_seconds=self._grace_seconds, by="host"
-                )
-
-
-def _in_words(error: AlgohostError | AgentError | OSError) -> str:
-    match error:
-        case AlgohostError():
-            return error.message
-        case OSError():
-            return (
-                f"The run cannot be prepared ({error.strerror or error});"
-                " look at the disk and the rights of the data directory. It is tried again."
-            )
-        case _:
-            return f"The agent refuses ({error}); see its log. It is tried again."
-
-
-def _is_unsettled(view: StrategyView) -> bool:
-    wanted_live = view.strategy.intent.wanted is Wanted.RUNNING
-    run = view.latest
-    if run is None or not run.is_live:
-        return wanted_live
-    return run.state is not RunState.RUNNING or not wanted_live

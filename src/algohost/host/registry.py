@@ -9,9 +9,12 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import TypeVar
 
+from algohost.domain.health import Flag
 from algohost.domain.ids import StrategyId, UserId
+from algohost.domain.restarts import MOST_REMEMBERED
 from algohost.domain.runs import Run
 from algohost.domain.strategies import Gate, Strategy
 from algohost.host.views import StrategyView
@@ -26,9 +29,19 @@ RemovalListener = Callable[[StrategyId, UserId], None]
 class Registry:
     """Views by strategy id, and who wants to hear of changes. Used on the server's loop only."""
 
-    def __init__(self, strategies: Sequence[Strategy], latest: Sequence[Run]) -> None:
+    def __init__(
+        self, strategies: Sequence[Strategy], latest: Sequence[Run], restarts: Sequence[Run] = ()
+    ) -> None:
+        """``restarts`` are those of the newest intents, newest first."""
         runs = {run.strategy_id: run for run in latest}
-        self._views = {s.id: StrategyView(strategy=s, latest=runs.get(s.id)) for s in strategies}
+        earlier: defaultdict[StrategyId, list[Run]] = defaultdict(list)
+        for run in restarts:
+            if runs[run.strategy_id].id != run.id:
+                earlier[run.strategy_id].append(run)
+        self._views = {
+            s.id: StrategyView(strategy=s, latest=runs.get(s.id), earlier=tuple(earlier[s.id]))
+            for s in strategies
+        }
         self._locks: defaultdict[StrategyId, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._listeners: list[ViewListener] = []
         self._removal_listeners: list[RemovalListener] = []
@@ -55,13 +68,29 @@ class Registry:
 
     def put_run(self, run: Run) -> StrategyView:
         """Shows how the newest run of a strategy stands; its gates no longer matter."""
-        return self._show(replace(self._views[run.strategy_id], latest=run, gates=()))
+        view = self._views[run.strategy_id]
+        earlier = _before(run, view.latest, view.earlier)
+        is_same = view.latest is not None and view.latest.id == run.id and run.is_live
+        flags = view.flags if is_same else ()
+        return self._show(
+            replace(view, latest=run, earlier=earlier, gates=(), next_at=None, flags=flags)
+        )
 
-    def put_gates(self, strategy_id: StrategyId, gates: tuple[Gate, ...]) -> None:
-        """Shows what holds a start back."""
+    def put_gates(
+        self, strategy_id: StrategyId, gates: tuple[Gate, ...], *, next_at: datetime | None = None
+    ) -> None:
+        """Shows what holds a start back, or when the next restart is due."""
         view = self._views[strategy_id]
-        if view.gates != gates:
-            self._show(replace(view, gates=gates))
+        if (view.gates, view.next_at) != (gates, next_at):
+            self._show(replace(view, gates=gates, next_at=next_at))
+
+    def put_flags(self, run: Run, flags: tuple[Flag, ...]) -> None:
+        """Shows what is wrong with a live run, while it is the newest of its strategy."""
+        view = self._views.get(run.strategy_id)
+        latest = None if view is None else view.latest
+        is_it = latest is not None and latest.id == run.id and latest.is_live
+        if view is not None and is_it and view.flags != flags:
+            self._show(replace(view, flags=flags))
 
     def remove(self, strategy_id: StrategyId) -> None:
         """Forgets a deleted strategy."""
@@ -87,6 +116,13 @@ class Registry:
         self._changed = asyncio.Event()
         _tell(self._listeners, view)
         return view
+
+
+def _before(run: Run, latest: Run | None, earlier: tuple[Run, ...]) -> tuple[Run, ...]:
+    """The runs of the same intent before ``run``, newest first."""
+    if latest is None or latest.intent_number != run.intent_number:
+        return ()
+    return earlier if latest.id == run.id else (latest, *earlier)[:MOST_REMEMBERED]
 
 
 def _subscribe(listeners: list[L], listener: L) -> Callable[[], None]:

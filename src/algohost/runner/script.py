@@ -15,30 +15,34 @@ import threading
 import traceback
 import types
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.machinery import SourceFileLoader
 from typing import Any, NoReturn
+
+from algohost.runner.reasons import Reason, reason_of
+from algohost.runner.system import system
 
 _LONG = 1 << 63  # a code that does not fit is -1 to Python
 _FLUSH_FAILED = 120  # what Python gives where standard output cannot be flushed at the end
 
 
-def run(path: str, source: bytes, on_end: Callable[[int], None]) -> NoReturn:
+def run(path: str, source: bytes, on_end: Callable[[int, Reason | None], None]) -> NoReturn:
     """Executes ``source`` as ``__main__`` and ends the process as Python would.
 
-    ``on_end`` is told the status, negative for a signal, when all of the script has run.
+    ``on_end`` is told the status, negative for a signal, and what the script raised, if
+    anything, when all of the script has run.
     """
     main = _new_main(path)
     error = _execute(main, path, source)
     for name in ("__file__", "__cached__"):  # Python removes them before it waits for threads
         main.__dict__.pop(name, None)
     status = 0 if error is None else _report(error)
-    error = None
+    reason, error = reason_of(error), None  # the traceback holds the script's objects
     if not _wind_up(main) and status == 0:
         status = _FLUSH_FAILED
-    on_end(status)
+    on_end(status, reason)
     if status < 0:
-        signal.signal(-status, signal.SIG_DFL)
-        os.kill(os.getpid(), -status)
+        system.end_by_signal(-status)
     os._exit(status & 0xFF)  # tearing down would touch every page shared with the zygote
 
 
@@ -153,10 +157,6 @@ def _flush_standard() -> bool:
                 getattr(stream, "finish", stream.flush)()
         except Exception:  # noqa: BLE001 - a stream of the script's own making
             is_flushed = is_flushed and stream is sys.stderr
-    try:
-        import ctypes
-
-        ctypes.CDLL(None).fflush(None)  # what C code has printed
-    except (ImportError, OSError, AttributeError):
-        pass
+    with suppress(OSError, AttributeError):
+        system.flush_c_output()
     return is_flushed

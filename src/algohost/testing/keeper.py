@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 
 from algohost.agent.client import AgentUnavailable
 from algohost.domain.decide import Sighting
@@ -17,6 +18,7 @@ class FakeKeeper:
 
     def __init__(self) -> None:
         self.known: dict[str, RunFact] = {}
+        self.boot_id = "fake"
         self.specs: dict[str, LaunchSpec] = {}
         self.launches: list[str] = []
         self.is_away = False
@@ -36,21 +38,38 @@ class FakeKeeper:
         """Ids of the runs that have a process now."""
         return [fact.run_id for fact in self.known.values() if fact.state != "ended"]
 
-    def exits(self, run_id: str, *, code: int | None = 0, signal: int | None = None) -> None:
-        """The run's process ends by itself, or by the stop that was asked."""
+    def exits(
+        self,
+        run_id: str,
+        *,
+        code: int | None = 0,
+        signal: int | None = None,
+        reason: str | None = None,
+        at: datetime | None = None,
+        limit: str | None = None,
+    ) -> None:
+        """The run's process ends by itself, by the stop that was asked, or by ``limit``."""
         fact = self.known[run_id]
         asked = fact.state == "stopping"
+        by = "user:asha" if asked else None if limit is None else f"limit: {limit}"
         end = ExitFact(
             code=code,
             signal=signal,
             how="reaped",
-            ended_at=_T0 + 60,
+            ended_at=_T0 + 60 if at is None else at.timestamp(),
+            reason=reason,
             peak_memory_bytes=20_000_000,
-            stop_step="signal" if asked else None,
-            stop_by="user:asha" if asked else None,
+            stop_step="signal" if by else None,
+            stop_by=by,
         )
         self.known[run_id] = replace(fact, state="ended", exit=end)
         self._tell(run_id)
+
+    def reboots(self) -> None:
+        """The machine restarts: no process is left, nothing is remembered, another boot."""
+        self.known.clear()
+        self.boot_id += "'"
+        self.returns()
 
     def returns(self) -> None:
         """Answers again, with its snapshot."""
@@ -93,7 +112,7 @@ class FakeKeeper:
             state="running",
             pid=pid,
             start_ticks=pid,
-            boot_id="fake",
+            boot_id=self.boot_id,
             launched_at=_T0,
         )
         if self.refuses_with is not None:
