@@ -3,11 +3,11 @@
 import argparse
 import contextlib
 import ctypes
-import fcntl
 import logging
 import os
 import selectors
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import Final, NoReturn, cast
@@ -15,7 +15,7 @@ from typing import Final, NoReturn, cast
 from algohost.agent import transport
 from algohost.agent.core import Agent, Settings
 from algohost.agent.loop import Loop
-from algohost.runner.processes import Processes
+from algohost.runner.system import system
 
 ALREADY_THERE: Final = 3
 """The exit code of an agent whose folder another one owns."""
@@ -35,13 +35,11 @@ def main(_search_path: list[str] | None = None) -> NoReturn:
     os.chdir(state_dir)
     if options.background:
         _go_to_background(state_dir / "agent.log")
-    elif os.getsid(0) != os.getpid() and os.getpgrp() != os.getpid():
-        os.setsid()
+    else:
+        system.lead_group()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    lock = os.open(_LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    lock = os.open(_LOCK_NAME, os.O_RDWR | os.O_CREAT | system.FILE_FLAGS, 0o600)
+    if not system.try_lock(lock):
         logging.getLogger(__name__).warning("agent_there_already state_dir=%r", str(state_dir))
         sys.exit(ALREADY_THERE)
     _prepare_process()
@@ -72,9 +70,7 @@ def _go_to_background(log_path: Path) -> None:
     """A session of its own, nobody's child, its words in a file that cannot grow for ever."""
     if log_path.exists() and log_path.stat().st_size > _LARGEST_LOG_BYTES:
         log_path.replace(log_path.with_name("agent.log.1"))
-    if os.fork() != 0:
-        os._exit(0)
-    os.setsid()
+    system.leave_parent()
     null = os.open(os.devnull, os.O_RDONLY)
     log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for source, target in ((null, 0), (log, 1), (log, 2)):
@@ -95,24 +91,23 @@ def _prepare_process() -> None:
 
 def _serve(settings: Settings) -> None:
     loop = Loop()
-    agent = Agent(settings, loop, Processes())
-    wake_read, wake_write = os.pipe()
-    for descriptor in (wake_read, wake_write):
-        os.set_blocking(descriptor, False)
-    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
+    agent = Agent(settings, loop, system.OwnProcesses())
+    wake_read, wake_write = socket.socketpair()  # not a pipe: Windows selects sockets only
+    for end in (wake_read, wake_write):
+        end.setblocking(False)  # noqa: FBT003 - its own
+    signal.set_wakeup_fd(wake_write.fileno(), warn_on_full_buffer=False)
+    system.set_agent_signals()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.stop())
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def wake(_events: int) -> None:
-        os.read(wake_read, 4096)
+        wake_read.recv(4096)
         agent.reap()
 
-    loop.watch(wake_read, selectors.EVENT_READ, wake)
+    loop.watch(wake_read.fileno(), selectors.EVENT_READ, wake)
     agent.open()
     _leave_with_the_folder(loop, agent)
-    with contextlib.suppress(AttributeError, OSError):  # what importing has used, given back
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # gives back what importing used
         ctypes.CDLL(None).malloc_trim(0)
     loop.run()
     agent.close()

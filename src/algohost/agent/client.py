@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 
 from algohost.agent import transport
 from algohost.runner import frames
+from algohost.runner.measures import Stack, Usage, stacks_from_json
 from algohost.runner.messages import LaunchSpec, RunFact
 
 
@@ -29,9 +30,11 @@ class AgentUnavailable(AgentError):
 class AgentRefused(AgentError):
     """The agent answers with a sentence."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, *, protocol: frames.Version | None = None) -> None:
+        """``protocol`` is what an agent speaks that does not speak ours."""
         super().__init__(message)
         self.code = code
+        self.protocol = protocol
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +42,15 @@ class Snapshot:
     """All runs that an agent knows, at the moment from which changes follow."""
 
     runs: tuple[RunFact, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whereabouts:
+    """Where a run's code was, at a few moments."""
+
+    stacks: tuple[Stack, ...]
+    problem: str | None
+    """Why there is none, in a sentence."""
 
 
 class AgentClient:
@@ -61,8 +73,14 @@ class AgentClient:
         self._receiver = asyncio.create_task(self._receive())
 
     @classmethod
-    async def connect(cls, state_dir: Path, *, timeout_seconds: float = 5.0) -> Self:
-        """Connects and agrees on the protocol.
+    async def connect(
+        cls,
+        state_dir: Path,
+        *,
+        timeout_seconds: float = 5.0,
+        protocol: frames.Version = frames.PROTOCOL,
+    ) -> Self:
+        """Connects and agrees on the protocol; in another one than ours say ``shutdown`` only.
 
         Raises ``AgentUnavailable`` where nobody answers in time and ``AgentRefused`` where the
         agent is of a release that cannot be talked to.
@@ -76,7 +94,7 @@ class AgentClient:
         connection.settimeout(0)
         reader, writer = await asyncio.open_connection(sock=connection)
         client = cls(state_dir, reader, writer)
-        hello = {"protocol": list(frames.PROTOCOL), "token": token}
+        hello = {"protocol": list(protocol), "token": token}
         try:
             async with asyncio.timeout(timeout_seconds):
                 await client._ask("hello", **hello)
@@ -115,18 +133,41 @@ class AgentClient:
         )
         return RunFact.from_json(answer["run"])
 
+    async def breach(self, run_id: str, *, why: str) -> RunFact:
+        """Stops a run for its health: it ends as a failure, with that sentence as its reason.
+
+        Raises ``AgentRefused`` with code ``unknown_run``.
+        """
+        answer = await self._ask("breach", run_id=run_id, limit="health", why=why)
+        return RunFact.from_json(answer["run"])
+
+    async def where(self, run_id: str) -> Whereabouts:
+        """Where a run's code is: a few samples of its stack, within a second.
+
+        Raises ``AgentRefused`` with code ``unknown_run``.
+        """
+        answer = await self._ask("where", run_id=run_id)
+        problem = answer["problem"]
+        return Whereabouts(
+            stacks=stacks_from_json(answer["stacks"]),
+            problem=None if problem is None else str(problem),
+        )
+
     async def list(self) -> tuple[RunFact, ...]:
         """All runs that the agent knows and nobody has forgotten."""
         return await self._ask_runs("list")
 
-    async def events(self) -> AsyncIterator[Snapshot | RunFact]:
+    async def events(
+        self, *, usage_seconds: float | None = None
+    ) -> AsyncIterator[Snapshot | RunFact | Usage]:
         """First a snapshot, then the new fact of each run that changes, without a gap.
 
-        Has a connection of its own. Raises ``AgentUnavailable`` when that is lost.
+        With ``usage_seconds`` also what all live runs use, about so often. Has a connection of
+        its own. Raises ``AgentUnavailable`` when that is lost.
         """
         listener = await type(self).connect(self._state_dir)
         try:
-            async for event in listener._listen():  # noqa: SLF001 - of our own class
+            async for event in listener._listen(usage_seconds):  # noqa: SLF001 - of our own class
                 yield event
         finally:
             await listener.close()
@@ -150,6 +191,10 @@ class AgentClient:
         """Ends the agent: after its runs, or leaving them to go on without it."""
         await self._ask("shutdown", stop_runs=stop_runs)
 
+    async def hung_up(self) -> None:
+        """Returns when the agent has let the connection go, as it does at its end."""
+        await asyncio.wait({self._receiver})
+
     async def close(self) -> None:
         """Hangs up; the agent and its runs go on."""
         self._receiver.cancel()
@@ -160,16 +205,22 @@ class AgentClient:
             await self._writer.wait_closed()
         self._lose()
 
-    async def _listen(self) -> AsyncIterator[Snapshot | RunFact]:
-        yield Snapshot(runs=await self._ask_runs("subscribe"))
+    async def _listen(
+        self, usage_seconds: float | None
+    ) -> AsyncIterator[Snapshot | RunFact | Usage]:
+        wish = {} if usage_seconds is None else {"usage_seconds": usage_seconds}
+        yield Snapshot(runs=await self._ask_runs("subscribe", **wish))
         while True:
             event = await self._events.get()
             if event is None:
                 raise AgentUnavailable("The connection to the agent is lost.")
-            yield RunFact.from_json(event["run"])
+            if event["event"] == "usage":
+                yield Usage.from_json(event)
+            else:
+                yield RunFact.from_json(event["run"])
 
-    async def _ask_runs(self, command: str) -> tuple[RunFact, ...]:
-        number, answers = await self._send(command, {})
+    async def _ask_runs(self, command: str, **fields: Any) -> tuple[RunFact, ...]:
+        number, answers = await self._send(command, fields)
         facts: list[RunFact] = []
         try:
             while True:
@@ -233,5 +284,14 @@ def _checked(answer: dict[str, Any] | None) -> dict[str, Any]:
         raise AgentUnavailable("The connection to the agent is lost.")
     error = answer.get("error")
     if error is not None:
-        raise AgentRefused(str(error["code"]), str(error["message"]))
+        code, message = str(error["code"]), str(error["message"])
+        raise AgentRefused(code, message, protocol=_spoken(error) if code == "protocol" else None)
     return answer
+
+
+def _spoken(error: dict[str, Any]) -> frames.Version:
+    match error.get("protocol"):
+        case [int(major), int(minor)]:
+            return major, minor
+        case _:
+            return frames.FIRST_PROTOCOL

@@ -1,8 +1,9 @@
 """Launching a run in a fresh interpreter: the portable way, with the agent as its parent."""
 
+import contextlib
 import os
 import selectors
-import subprocess
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -13,6 +14,7 @@ from algohost.runner import bootstrap
 from algohost.runner.journal import Fact
 from algohost.runner.messages import LaunchSpec
 from algohost.runner.processes import Processes, errno_words
+from algohost.runner.system import system
 
 
 class LaunchError(Exception):
@@ -54,17 +56,19 @@ class FreshLauncher:
         run.apply(fact)
         run.status = status_read
         run.handle = None if ticks is None else self._processes.open(pid, ticks)
-        os.set_blocking(request_write, False)
-        self._send(request_write, request)
+        if system.SELECTS_PIPES:
+            system.unblock(request_write)
+            self._send(request_write, request)
+        else:
+            args = (request_write, request)
+            threading.Thread(target=_write_aside, args=args, daemon=True).start()
 
     def _spawn(self, spec: LaunchSpec, *, request: int, status: int) -> int:
-        process = subprocess.Popen(  # noqa: S603 - the interpreter that a spec names
+        process = system.start_fresh(
             bootstrap.command(spec.interpreter, "algohost.runner.launch"),
             stdin=request,
             stdout=status,
-            cwd="/",
             env=bootstrap.start_environment(spec.env),
-            start_new_session=True,
         )
         process.returncode = 0  # the watcher reaps, with the process's memory and time
         return process.pid
@@ -83,3 +87,11 @@ class FreshLauncher:
         else:
             self._loop.forget(descriptor)
             os.close(descriptor)
+
+
+def _write_aside(descriptor: int, rest: bytes) -> None:
+    """Writes and closes, in a thread of its own."""
+    with contextlib.suppress(OSError):  # the child is gone; its end is seen as such
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    os.close(descriptor)

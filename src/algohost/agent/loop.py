@@ -11,8 +11,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Final
+
+from algohost.runner.system import system
 
 log = logging.getLogger(__name__)
+
+_PIPE_LOOK_SECONDS: Final = 0.01
 
 Ready = Callable[[int], None]
 """Called with the ``selectors`` events that are ready."""
@@ -39,6 +44,7 @@ class Loop:
         self._timers: list[Timer] = []
         self._numbers = itertools.count()
         self._is_running = True
+        self._pipes: dict[int, Timer] = {}
         self.failures = 0
         """Callbacks that raised."""
 
@@ -49,8 +55,24 @@ class Loop:
         except KeyError:
             self._selector.register(descriptor, events, ready)
 
+    def watch_pipe(self, descriptor: int, ready: Ready) -> None:
+        """As ``watch``, for reading a pipe, which does not wait from now on.
+
+        By looking again and again where the system's selectors take no pipes.
+        """
+        if system.SELECTS_PIPES:
+            system.unblock(descriptor)
+            self.watch(descriptor, selectors.EVENT_READ, ready)
+        else:
+            again = partial(self._look_at_pipe, descriptor, ready)
+            self._pipes[descriptor] = self.later(_PIPE_LOOK_SECONDS, again)
+
     def forget(self, descriptor: int) -> None:
         """Ends a watch, if there is one. To be called before the descriptor is closed."""
+        look = self._pipes.pop(descriptor, None)
+        if look is not None:
+            look.cancel()
+            return
         try:
             self._selector.unregister(descriptor)
         except (KeyError, ValueError):
@@ -89,6 +111,12 @@ class Loop:
             call = heapq.heappop(self._timers).call
             if call is not None:
                 self._guard(call)
+
+    def _look_at_pipe(self, descriptor: int, ready: Ready) -> None:
+        again = partial(self._look_at_pipe, descriptor, ready)
+        self._pipes[descriptor] = self.later(_PIPE_LOOK_SECONDS, again)
+        if system.pipe_has_news(descriptor):
+            ready(selectors.EVENT_READ)
 
     def _patience(self) -> float | None:
         while self._timers and self._timers[0].call is None:

@@ -10,11 +10,14 @@ import json
 import os
 import socket
 import struct
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
+
+from algohost.runner.processes import belongs_to_a_run
 
 Kind = Literal["unix", "tcp"]
 SOCKET_NAME: Final = "agent.sock"
@@ -35,12 +38,13 @@ class Listener:
     token: str | None
 
     def admits(self, connection: socket.socket) -> bool:
-        """Whether the peer is of our own user, as far as the transport can tell."""
-        if self.token is not None or not hasattr(socket, "SO_PEERCRED"):
+        """Whether the peer is of our own user and no run, as far as the transport can tell."""
+        if self.token is not None or sys.platform != "linux":
             return True
         size = struct.calcsize("3i")
         found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-        return bool(struct.unpack("3i", found)[1] == os.getuid())
+        pid, uid, _ = struct.unpack("3i", found)
+        return bool(uid == os.getuid()) and not belongs_to_a_run(pid)
 
     def knows(self, token: object) -> bool:
         """Whether the token of a first frame is ours."""
@@ -54,6 +58,8 @@ class Listener:
 def listen(state_dir: Path, kind: Kind) -> Listener:
     """Opens the door, replacing what a dead agent has left. Raises ``OSError``."""
     if kind == "unix":
+        if sys.platform == "win32":
+            raise NotImplementedError("there are no Unix sockets")
         door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         with contextlib.suppress(FileNotFoundError):
             (state_dir / SOCKET_NAME).unlink()
@@ -81,6 +87,8 @@ def connect(state_dir: Path, *, timeout_seconds: float) -> tuple[socket.socket, 
         facts = json.loads(port_file.read_text(encoding="ascii"))
         connection = socket.create_connection(("127.0.0.1", facts["port"]), timeout_seconds)
         return connection, str(facts["token"])
+    if sys.platform == "win32":
+        raise FileNotFoundError(f"There is no {port_file}.")
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(timeout_seconds)
     try:
@@ -107,6 +115,8 @@ def _short(folder: Path, name: str) -> Iterator[str]:
     if len(os.fsencode(path)) <= _LONGEST_PATH or not Path("/proc/self/fd").exists():
         yield path
         return
+    if sys.platform == "win32":
+        raise NotImplementedError("there are no Unix sockets")
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{descriptor}/{name}"

@@ -8,9 +8,10 @@ import sys
 from collections.abc import Iterator
 from typing import Any, Final
 
-from algohost.runner.frames import protocol_problem
+from algohost.runner.frames import ZYGOTE_PROTOCOL, protocol_problem
 
 IS_POSSIBLE: Final = sys.platform == "linux" and hasattr(socket, "SOCK_SEQPACKET")
+NO_ZYGOTES: Final = "This system cannot fork from a warm process."
 
 
 class Link:
@@ -23,6 +24,8 @@ class Link:
 
     def peer_pid(self) -> int:
         """Who listens at the other end."""
+        if sys.platform != "linux":
+            raise NotImplementedError(NO_ZYGOTES)
         size = struct.calcsize("3i")
         found = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
         return int(struct.unpack("3i", found)[0])
@@ -35,7 +38,8 @@ class Link:
             answer = json.loads(self.socket.recv(65536) or b"{}")
         except (OSError, ValueError):
             return False
-        self.has_answered = answer.get("told") == "hello" and protocol_problem(answer) is None
+        is_known = protocol_problem(answer, ZYGOTE_PROTOCOL) is None
+        self.has_answered = answer.get("told") == "hello" and is_known
         return self.has_answered
 
     def send(self, message: dict[str, Any]) -> bool:
@@ -48,6 +52,8 @@ class Link:
         Its secret part goes in a memory file that the zygote does not read. Raises ``OSError``
         where there can be no such file.
         """
+        if sys.platform != "linux":
+            raise NotImplementedError(NO_ZYGOTES)
         descriptor = os.memfd_create("request", os.MFD_CLOEXEC)
         try:
             view = memoryview(request)
@@ -58,6 +64,8 @@ class Link:
             os.close(descriptor)
 
     def _send(self, data: list[bytes], descriptors: list[int]) -> bool:
+        if sys.platform == "win32":
+            raise NotImplementedError(NO_ZYGOTES)
         try:
             socket.send_fds(self.socket, data, descriptors)
         except OSError:  # full, or dead: then its end is read as well
@@ -66,6 +74,8 @@ class Link:
 
     def receive(self) -> Iterator[tuple[dict[str, Any], list[int]]]:
         """What has come in; sets ``is_closed`` when the zygote is gone."""
+        if sys.platform == "win32":
+            raise NotImplementedError(NO_ZYGOTES)
         while True:
             try:
                 data, descriptors, _, _ = socket.recv_fds(self.socket, 65536, 4)
@@ -88,6 +98,8 @@ class Link:
 
 def connect(name: str, *, timeout_seconds: float) -> Link:
     """A link to the zygote that listens there. Raises ``OSError``."""
+    if sys.platform == "win32":
+        raise NotImplementedError(NO_ZYGOTES)
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     connection.settimeout(timeout_seconds)
     try:

@@ -8,7 +8,6 @@ effect and is sent again. An interpreter whose zygote cannot serve is served wit
 import logging
 import os
 import selectors
-import signal
 import subprocess
 import sys
 import time
@@ -23,7 +22,7 @@ from algohost.agent import zygote_link
 from algohost.agent.loop import Loop, Timer
 from algohost.agent.runs import Run
 from algohost.runner import bootstrap
-from algohost.runner.processes import Handle, Processes, errno_words, hash_of
+from algohost.runner.processes import KILL, Handle, Processes, errno_words, hash_of
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +82,7 @@ class Zygotes:
     def why_unusable(self, interpreter: str | None) -> str | None:
         """Why an interpreter has no zygote for now; ``None`` where it may have one."""
         if not zygote_link.IS_POSSIBLE:
-            return "This system cannot fork from a warm process."
+            return zygote_link.NO_ZYGOTES
         why, until = self._unusable.get(_key(interpreter), (None, 0.0))
         return why if time.monotonic() < until else None
 
@@ -144,11 +143,13 @@ class Zygotes:
         """Asks zygotes to exit that are no longer parents of anything.
 
         All of them, or just those of an earlier release: a run keeps its zygote, the next run
-        gets one of this release.
+        gets one of this release. So are those whose interpreter was removed.
         """
         for zygote in self._all:
             is_earlier = not zygote.key.endswith(f"{_release():08x}")
-            if (are_all or is_earlier) and zygote.link is not None and zygote.pid not in in_use:
+            is_removed = zygote.interpreter != "" and not Path(zygote.interpreter).exists()
+            is_due = are_all or is_earlier or is_removed
+            if is_due and zygote.link is not None and zygote.pid not in in_use:
                 zygote.link.send({"do": "quit"})
 
     def _of(self, interpreter: str | None) -> Zygote | None:
@@ -191,8 +192,7 @@ class Zygotes:
         process.returncode = 0  # the watcher reaps
         zygote = Zygote(key=key, interpreter=interpreter, socket_name=name, pid=process.pid)
         self._all.append(zygote)
-        os.set_blocking(read, False)
-        self._loop.watch(read, selectors.EVENT_READ, lambda _events: self._warmed(zygote, read))
+        self._loop.watch_pipe(read, lambda _events: self._warmed(zygote, read))
         zygote.timer = self._loop.later(WARM_SECONDS, partial(_kill_pid, zygote.pid))
         return zygote
 
@@ -310,14 +310,14 @@ def _key(interpreter: str | None) -> str:
 @cache
 def _release() -> int:
     """Stands for the code that zygotes started by this agent run."""
-    paths = sorted(Path(bootstrap.__file__).parent.glob("*.py"))
+    paths = sorted(Path(bootstrap.__file__).parent.rglob("*.py"))
     facts = (f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in paths)
     return hash_of("\n".join(facts))
 
 
 def _kill_pid(pid: int | None) -> None:
     if pid is not None:
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, KILL)
 
 
 def _kill(processes: Processes, pid: int | None) -> None:
@@ -327,7 +327,7 @@ def _kill(processes: Processes, pid: int | None) -> None:
     if handle is None:
         return
     try:
-        processes.signal(handle, signal.SIGKILL)
+        processes.signal(handle, KILL)
         deadline = time.monotonic() + 2.0
         while not processes.has_ended(handle) and time.monotonic() < deadline:
             time.sleep(0.001)

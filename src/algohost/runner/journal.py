@@ -5,13 +5,14 @@ lock; compaction replaces the file under the exclusive lock, and an append that 
 on the replaced file opens the new one. A line that cannot be read is reported and kept.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from algohost.runner.system import system
 
 Fact = dict[str, Any]
 
@@ -34,17 +35,26 @@ class Journal:
 
     def append(self, fact: Fact) -> None:
         """Writes one fact. Raises ``OSError`` where it could not be written whole."""
-        line = json.dumps(fact, separators=(",", ":")).encode("ascii") + b"\n"
-        descriptor = self._open_locked(fcntl.LOCK_SH)
+        descriptor = self._open_locked(is_shared=True)
         try:
-            size = os.fstat(descriptor).st_size
-            if size and os.pread(descriptor, 1, size - 1) != b"\n":
-                line = b"\n" + line  # after a torn line, so that only the torn one is lost
-            written = os.write(descriptor, line)
-            if written != len(line):
-                os.write(descriptor, line[written:])  # a full disk raises its errno here
+            _write(descriptor, fact)
         finally:
             os.close(descriptor)
+
+    def hold(self) -> int:
+        """A descriptor for ``append_to``, for a process that will not reach the file later.
+
+        Raises ``OSError``.
+        """
+        return os.open(self.path, os.O_RDWR | os.O_APPEND | system.FILE_FLAGS)
+
+    def append_to(self, descriptor: int, fact: Fact) -> bool:
+        """Writes one fact as ``append``; whether it did, for the file may have been replaced."""
+        system.lock(descriptor, is_shared=True)
+        if os.fstat(descriptor).st_ino != self.path.stat().st_ino:
+            return False
+        _write(descriptor, fact)
+        return True
 
     def read(self) -> Reading:
         """All facts; the empty reading where there is no journal yet."""
@@ -67,7 +77,7 @@ class Journal:
         Safe against a crash at any point: the old file or the new one is there, whole.
         """
         dropped = frozenset(gone)
-        descriptor = self._open_locked(fcntl.LOCK_EX)
+        descriptor: int | None = self._open_locked(is_shared=False)
         try:
             kept = []
             for line in self.path.read_bytes().splitlines():
@@ -77,21 +87,25 @@ class Journal:
                     kept.append(line + b"\n")
             temporary = self.path.with_name(self.path.name + ".new")
             with temporary.open("wb") as file:
-                os.fchmod(file.fileno(), 0o600)
+                temporary.chmod(0o600)
                 file.writelines(kept)
                 file.flush()
                 os.fsync(file.fileno())
+            if not system.REPLACES_OPEN_FILES and descriptor is not None:
+                os.close(descriptor)  # nobody can slip in there: the agent writes alone
+                descriptor = None
             temporary.replace(self.path)
-            _sync_folder(self.path.parent)
+            system.sync_folder(self.path.parent)
         finally:
-            os.close(descriptor)
+            if descriptor is not None:
+                os.close(descriptor)
 
-    def _open_locked(self, lock: int) -> int:
+    def _open_locked(self, *, is_shared: bool) -> int:
         while True:
-            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | system.FILE_FLAGS
             descriptor = os.open(self.path, flags, 0o600)
             try:
-                fcntl.flock(descriptor, lock)
+                system.lock(descriptor, is_shared=is_shared)
                 if os.fstat(descriptor).st_ino == self.path.stat().st_ino:
                     return descriptor
             except FileNotFoundError:
@@ -123,9 +137,16 @@ def _fact(line: bytes) -> Fact | None:
     return fact if isinstance(fact, dict) and isinstance(fact.get("fact"), str) else None
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _write(descriptor: int, fact: Fact) -> None:
+    line = json.dumps(fact, separators=(",", ":")).encode("ascii") + b"\n"
+    size = os.fstat(descriptor).st_size
+    if size and _byte_at(descriptor, size - 1) != b"\n":
+        line = b"\n" + line  # after a torn line, so that only the torn one is lost
+    written = os.write(descriptor, line)
+    if written != len(line):
+        os.write(descriptor, line[written:])  # a full disk raises its errno here
+
+
+def _byte_at(descriptor: int, position: int) -> bytes:
+    os.lseek(descriptor, position, os.SEEK_SET)  # appends go to the end whatever it is
+    return os.read(descriptor, 1)

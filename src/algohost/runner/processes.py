@@ -8,7 +8,6 @@ it never reaches a later process of the same pid. Where the kernel has no pidfd 
 
 import errno
 import os
-import resource
 import signal
 import struct
 import subprocess
@@ -17,6 +16,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
+
+if sys.platform == "linux":
+    import resource
+
+KILL: Final = 9
+"""SIGKILL, by its number: Windows has no such signal, and its ``Processes`` no other use for it."""
 
 MARK_LIMIT: Final = 10
 """``RLIMIT_LOCKS``: no kernel has used it since Linux 2.4, any process may read it in
@@ -59,9 +64,27 @@ class Handle:
 
 def new_mark() -> int:
     """A mark that no other run on this machine has: 61 random bits, below the present limit."""
-    hard = resource.getrlimit(MARK_LIMIT)[1] if sys.platform == "linux" else -1
+    hard = -1
+    if sys.platform == "linux":
+        hard = resource.getrlimit(MARK_LIMIT)[1]
     ceiling = (1 << 61) if hard < 0 or hard > (1 << 61) else max(hard, 2)
     return 1 + int.from_bytes(os.urandom(8), "big") % (ceiling - 1)
+
+
+def belongs_to_a_run(pid: int) -> bool:
+    """Whether that process has a mark, and so is a run or was started by one.
+
+    A process that is gone counts as one: who connects and leaves has something to hide.
+    """
+    if sys.platform == "linux" and pid > 0:  # 0 is a process of another container
+        own = resource.getrlimit(MARK_LIMIT)[1]
+        try:
+            with open(f"/proc/{pid}/limits", "rb") as file:
+                mark = _mark_in(file.read())
+        except OSError:
+            return True
+        return mark is not None and (own == resource.RLIM_INFINITY or mark < own)
+    return False
 
 
 def set_mark(mark: int) -> None:
@@ -114,6 +137,12 @@ class Processes:
             os.close(descriptor)
         return Handle(pid=pid, start_ticks=start_ticks, descriptor=descriptor) if is_same else None
 
+    def hold_tree(self, mark: int) -> None:
+        """Before the run of that mark can end: where only a hold lets ``look`` find its tree."""
+
+    def release_tree(self, mark: int) -> None:
+        """Its tree is gone."""
+
     def take(self, pid: int, start_ticks: int, descriptor: int) -> Handle:
         """A hold made from a pidfd that the process's parent has sent."""
         return Handle(pid=pid, start_ticks=start_ticks, descriptor=descriptor)
@@ -140,7 +169,7 @@ class Processes:
         SIGTERM where the process handles it; else SIGINT, as Ctrl+C by hand, so that ``except
         KeyboardInterrupt`` and ``finally`` get their turn; SIGTERM where it handles neither.
         """
-        caught = _caught_signals(handle.pid)
+        caught = caught_signals(handle.pid)
         if caught is None or caught >> (signal.SIGTERM - 1) & 1:
             return signal.SIGTERM
         return signal.SIGINT if caught >> (signal.SIGINT - 1) & 1 else signal.SIGTERM
@@ -157,7 +186,7 @@ class Processes:
 
         Known from Linux 6.15 on, once its parent has reaped it; ``None`` until then.
         """
-        if handle.descriptor is None:
+        if handle.descriptor is None or sys.platform == "win32":
             return None
         import fcntl
 
@@ -172,6 +201,10 @@ class Processes:
             return None
         (status,) = struct.unpack_from("<i", info, 60)
         return os.waitstatus_to_exitcode(status)
+
+    def usage(self, handle: Handle) -> tuple[int | None, float | None]:  # noqa: ARG002
+        """(peak bytes, processor seconds) of an ended process, where a mere hold can tell."""
+        return None, None
 
     def look(self) -> tuple[Seen, ...]:
         """Every process of user space that this one may see, with its mark.
@@ -190,9 +223,13 @@ class Processes:
         return tuple(found)
 
     def _pidfd_open(self, pid: int) -> int:
+        if sys.platform != "linux":
+            raise NotImplementedError("there is no pidfd")
         return os.pidfd_open(pid)
 
     def _pidfd_signal(self, descriptor: int, number: int) -> None:
+        if sys.platform != "linux":
+            raise NotImplementedError("there is no pidfd")
         signal.pidfd_send_signal(descriptor, number)
 
 
@@ -225,7 +262,7 @@ def hash_of(text: str) -> int:
     return zlib.crc32(text.encode())
 
 
-def _caught_signals(pid: int) -> int | None:
+def caught_signals(pid: int) -> int | None:
     """The kernel's mask of the signals that a process handles; ``None`` where it does not say."""
     try:
         with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
@@ -262,6 +299,10 @@ def _mark(pid: int) -> int | None:
             text = file.read()
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
+    return _mark_in(text)
+
+
+def _mark_in(text: bytes) -> int | None:
     start = text.find(b"Max file locks")
     if start < 0:
         return None

@@ -25,11 +25,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from algohost.runner import child, warm
-from algohost.runner.frames import PROTOCOL
+from algohost.runner import child, confine, warm
+from algohost.runner.frames import ZYGOTE_PROTOCOL
 from algohost.runner.journal import Journal
 from algohost.runner.processes import Processes, errno_words, exit_pair
 from algohost.runner.request import SETUP_FAILED
+
+assert sys.platform != "win32"
 
 _PATIENCE_SECONDS: Final = 60.0
 _LARGEST_DATAGRAM: Final = 64 * 1024
@@ -162,7 +164,7 @@ class Zygote:
         self._reap()
         newcomer.is_current = True
         about = {
-            "protocol": PROTOCOL,
+            "protocol": ZYGOTE_PROTOCOL,
             "pid": os.getpid(),
             "children": sorted(self._children.values()),
         }
@@ -337,6 +339,7 @@ def main(search_path: list[str]) -> NoReturn:
     """
     _, socket_name, journal_path, patience = sys.argv
     problems = warm.warm()
+    confine.prepare()
     if sys.platform == "linux":
         import ctypes
 
