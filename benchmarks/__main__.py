@@ -6,7 +6,7 @@ import platform
 import sys
 from importlib.metadata import version
 
-from benchmarks import measures
+from benchmarks import bounds, measures
 from benchmarks.figures import Figure, as_markdown
 from benchmarks.server import running_server
 
@@ -16,6 +16,12 @@ MEASURES = {
     "memory": measures.memory,
     "status": measures.status_requests,
     "orders": measures.order_round_trips,
+    "confinement": bounds.confinement,
+    "idle": bounds.idle,
+    "stubborn": bounds.stubborn,
+    "output": bounds.output,
+    "greedy": bounds.greedy,
+    "search": bounds.search,
 }
 
 

@@ -54,7 +54,8 @@ def as_markdown(figures: Sequence[Figure]) -> str:
         rival = "" if figure.rival is None else f"{figure.rival:,.1f} {figure.unit}"
         ratio = "" if figure.ratio is None else f"×{figure.ratio:.1f}"
         sign = "≥" if figure.more_is_better else "≤"
-        goal = "" if figure.goal is None else f"{sign} {figure.goal:,.0f} {figure.unit}"
+        amount = "" if figure.goal is None else f"{figure.goal:,.1f}".removesuffix(".0")
+        goal = "" if figure.goal is None else f"{sign} {amount} {figure.unit}"
         met = {None: "", True: "yes", False: "NO"}[figure.is_met]
         ours = f"{figure.ours:,.1f} {figure.unit}"
         lines.append(f"| {figure.name} | {ours} | {rival} | {ratio} | {goal} | {met} |")

@@ -32,6 +32,9 @@ class Amount:
     strategies: int
     requests: int
     orders: int
+    lines: int
+    answers: int
+    searched_mb: int
 
 
 FULL = Amount(
@@ -42,6 +45,9 @@ FULL = Amount(
     strategies=200,
     requests=20_000,
     orders=200,
+    lines=200_000,
+    answers=500,
+    searched_mb=100,
 )
 QUICK = Amount(
     single_starts=5,
@@ -51,6 +57,9 @@ QUICK = Amount(
     strategies=40,
     requests=2_000,
     orders=20,
+    lines=50_000,
+    answers=200,
+    searched_mb=10,
 )
 
 
@@ -121,7 +130,7 @@ def memory(server: Server, amount: Amount) -> list[Figure]:
     ids = server.upload_many("resident", scripts.DATA_FRAME, amount.resident)
     server.start_all(ids)
     pids = [int(server.logged(one, "FETCHED")[1]) for one in ids]
-    ours = [_pss_mb(pid) for pid in pids]
+    ours = [pss_mb(pid) for pid in pids]
     for one in ids:
         server.stop(one)
     server.wait_for_phase(ids, "stopped")
@@ -131,7 +140,7 @@ def memory(server: Server, amount: Amount) -> list[Figure]:
             for process in plain:
                 assert process.stdout is not None
                 assert process.stdout.readline().startswith("FETCHED")
-            rivals = [_pss_mb(process.pid) for process in plain]
+            rivals = [pss_mb(process.pid) for process in plain]
         finally:
             for process in plain:
                 process.kill()
@@ -272,7 +281,8 @@ def _plain(file: Path, server: Server) -> "subprocess.Popen[str]":
     )
 
 
-def _pss_mb(pid: int) -> float:
+def pss_mb(pid: int) -> float:
+    """Memory of a process in MB, shared pages divided among those who share them."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     found = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
     assert found is not None

@@ -37,3 +37,42 @@ for n in range({count} + 3):
     time.sleep({pause})
 print("MILLISECONDS", *times[3:], flush=True)
 """
+
+STUBBORN = """\
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+print("DEAF", os.getpid(), flush=True)
+while True:
+    time.sleep(0.2)
+"""
+
+PRINTER = """\
+import time
+began = time.perf_counter()
+for number in range({count}):
+    print("2026-11-21 RELIANCE close", number, "average 1402.35 position 25 pnl -118.40")
+print("RATE", {count} / (time.perf_counter() - began), flush=True)
+"""
+
+BUSY = """\
+print("BUSY begins", flush=True)
+while True:
+    pass
+"""
+
+FILLER = """\
+import os
+line = b"2026-11-23 09:15:00 IST INFO RELIANCE close %d average 1402.35 position 25 pnl -118.40\\n"
+number = 0
+while os.fstat(1).st_size < {megabytes} * 1_000_000:
+    os.write(1, b"".join(line % n for n in range(number, number + 10_000)))
+    number += 10_000
+print("FILLED", number, flush=True)
+"""
+
+LINE_BUFFERED = """\
+import runpy, sys
+sys.stdout.reconfigure(line_buffering=True)
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""

@@ -1,5 +1,6 @@
 """A real server on a data directory and ports of its own, used as a browser would use it."""
 
+import asyncio
 import http.client
 import json
 import re
@@ -16,6 +17,9 @@ from typing import Any
 
 import httpx
 
+from algohost.agent.client import AgentClient
+from algohost.settings import Settings
+
 PASSWORD = "only for this benchmark"
 WAIT_SECONDS = 120.0
 
@@ -30,6 +34,8 @@ class Server:
         self.url = f"http://127.0.0.1:{port}"
         self.http = httpx.Client(base_url=self.url, timeout=60)
         self._log_in()
+        self.pid = int(_algohost("status", at=data_dir)["pid"])
+        self.grace_seconds = Settings().stop_grace_seconds
 
     def _log_in(self) -> None:
         page = self.http.get("/login").text
@@ -87,6 +93,19 @@ class Server:
     def stop(self, strategy_id: str) -> None:
         """Presses Stop."""
         self.http.post(f"/python/stop/{strategy_id}", headers=self.headers).raise_for_status()
+
+    def stop_all(self, ids: list[str]) -> None:
+        """Presses Stop on all of them, sixteen at a time."""
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(self.stop, ids))
+
+    def set(self, strategy_id: str, *settings: str) -> None:
+        """Changes settings of a strategy."""
+        _algohost("strategy", "set", strategy_id, *settings, at=self.data_dir)
+
+    def own_pids(self) -> list[int]:
+        """The processes that are ours: server, agent, zygotes."""
+        return [self.pid, *_agent_pids(self.data_dir)]
 
     def rows(self) -> dict[str, dict[str, Any]]:
         """Every strategy's row by id."""
@@ -149,6 +168,18 @@ def _algohost(*words: str, at: Path, given: str = "") -> dict[str, Any]:
     answer = json.loads(done.stdout)
     assert isinstance(answer, dict)
     return answer
+
+
+def _agent_pids(data_dir: Path) -> list[int]:
+    async def pids() -> list[int]:
+        client = await AgentClient.connect(data_dir / "agent")
+        try:
+            about = await client.status()
+        finally:
+            await client.close()
+        return [about["pid"], *(zygote["pid"] for zygote in about["zygotes"])]
+
+    return asyncio.run(pids())
 
 
 def _free_ports(count: int) -> list[int]:

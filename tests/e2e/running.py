@@ -58,22 +58,40 @@ class RunningServer:
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> None:
-        """Starts the server; returns when its page answers."""
+    def start(self, *, module: str = "algohost.cli", **extra: str) -> None:
+        """Starts the server; returns when its page answers.
+
+        ``module`` is what runs the command line, ``extra`` more of its environment.
+        """
+        self.launch(module=module, **extra)
+        until(self._answers, f"the page answers; {self.log()[-2000:]}")
+
+    def launch(self, *, module: str = "algohost.cli", **extra: str) -> None:
+        """Starts the server and does not wait for it."""
         skipped = ("ALGOHOST_", "PYTHONDONTWRITEBYTECODE")  # a second start has its bytecode
         environment = {k: v for k, v in os.environ.items() if not k.startswith(skipped)}
-        environment |= {f"ALGOHOST_{k.upper()}": v for k, v in self._settings.items()}
+        environment |= {f"ALGOHOST_{k.upper()}": v for k, v in self._settings.items()} | extra
         words = ("serve", "--data-dir", str(self.data_dir), "--port", str(self.port))
         self.data_dir.mkdir(exist_ok=True)
         with (self.data_dir / "server.log").open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "algohost.cli", *words, "--feed-port", str(self.feed_port)],
+                [sys.executable, "-m", module, *words, "--feed-port", str(self.feed_port)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 env=environment,
             )
-        until(self._answers, f"the page answers; {self.log()[-2000:]}")
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the server's process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def answers(self) -> bool:
+        """Whether its page is served."""
+        with contextlib.suppress(httpx.HTTPError):
+            return httpx.get(f"{self.url}/healthz", timeout=5).status_code == 200
+        return False
 
     def kill(self, sign: signal.Signals = signal.SIGKILL) -> int:
         """Ends the server with a signal; returns its exit code."""
@@ -164,9 +182,7 @@ class RunningServer:
     def _answers(self) -> bool:
         if self._process is not None and self._process.poll() is not None:
             raise AssertionError(f"the server ended: {self.log()[-3000:]}")
-        with contextlib.suppress(httpx.HTTPError):
-            return httpx.get(f"{self.url}/healthz").status_code == 200
-        return False
+        return self.answers()
 
 
 def _token_in(page: str) -> str:
