@@ -67,6 +67,78 @@ class Settings(BaseSettings):
         le=600,
         description="How long a strategy may take to end by itself after it was asked to stop.",
     )
+    environment_days: int = Field(
+        default=30,
+        ge=1,
+        le=3650,
+        description="After how many days an environment that no strategy asks for is removed.",
+    )
+    environment_builds: bool = Field(
+        default=False,
+        description="Whether packages may come as source, whose own code runs while it is built.",
+    )
+    api_calls_per_second: float = Field(
+        default=50.0,
+        ge=0,
+        description="How many API calls one key may make in a second, other than orders; 0 for any "
+        "number.",
+    )
+    orders_per_second: float = Field(
+        default=10.0,
+        ge=0,
+        description="How many orders one key may send in a second; 0 for any number.",
+    )
+    smart_orders_per_second: float = Field(
+        default=10.0,
+        ge=0,
+        description="How many smart orders one key may send in a second; 0 for any number.",
+    )
+    most_memory_mb: int = Field(
+        default=8192,
+        ge=0,
+        description="How many MB of memory a user may let a strategy have; 0 is as many as they "
+        "like. Administrators are free, here and in the following.",
+    )
+    most_threads: int = Field(
+        default=4096, ge=0, description="How many threads a user may let a strategy have."
+    )
+    most_open_files: int = Field(
+        default=16_384, ge=0, description="How many open files a user may let a strategy have."
+    )
+    most_disk_mb: int = Field(
+        default=10_240,
+        ge=0,
+        description="How many MB a user may let a strategy's working folder hold.",
+    )
+    most_log_mb: int = Field(
+        default=1024, ge=0, description="How many MB a user may let the log of one run hold."
+    )
+    usage_seconds: float = Field(
+        default=5.0,
+        ge=0.1,
+        le=300,
+        description="How often it is measured what the strategies use.",
+    )
+    busy_seconds: float = Field(
+        default=60.0,
+        ge=1,
+        le=3600,
+        description="A strategy that keeps a core busy for so long is flagged, with the line it "
+        "is at.",
+    )
+    log_keep_runs: int = Field(
+        default=100,
+        ge=0,
+        description="Of how many runs of each strategy the logs are kept; 0 is no bound.",
+    )
+    log_keep_days: int = Field(
+        default=30, ge=0, description="For how many days logs are kept; 0 is no bound."
+    )
+    log_keep_mb: int = Field(
+        default=1024,
+        ge=0,
+        description="How many MB the logs of each strategy may take up together; 0 is no bound.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="How much the server writes to its own log."
     )

@@ -241,6 +241,24 @@ def test_a_hundred_kills_share_their_looks_at_the_process_table(desk: Desk) -> N
     assert desk.ladder.looks < 20
 
 
+def test_what_hides_from_the_look_is_ended_by_its_group(desk: Desk) -> None:
+    """R16: a daemon that belongs to nobody any more is still in the control group."""
+    run = desk.run(1000)
+    hidden, killed = {"lives"}, []
+
+    def kill(run_id: str) -> bool:
+        killed.append(run_id)
+        hidden.clear()
+        return True
+
+    desk.ladder.kill_group, desk.ladder.group_lives = kill, lambda _run_id: bool(hidden)
+    run.exited = MainExit(code=0, signal=None, how="reaped", at=0.0)
+    del desk.system.table[1000]
+    desk.ladder.main_has_ended(run)
+    desk.turn(lambda: run.has_ended)
+    assert (killed, hidden) == (["run1000"], set())
+
+
 def test_what_may_not_be_signalled_is_named_and_does_not_stop_the_others(desk: Desk) -> None:
     run = desk.run(1000)
     for pid in (1001, 1002):

@@ -234,7 +234,7 @@ def test_events_are_a_snapshot_and_then_every_change(driver: Driver) -> None:
             if isinstance(event, Snapshot):
                 snapshot = event
                 await driver.client.start(spec)
-            else:
+            elif isinstance(event, RunFact):
                 seen.append(event)
                 if event.state == "running":
                     await driver.client.stop("watched", grace_seconds=5, by="test")

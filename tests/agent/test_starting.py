@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from algohost.runner import whereabouts
 from algohost.runner.messages import Launcher, LaunchSpec, RunFact
 from tests.agent.driving import ENV, LAUNCHERS, Driver, until
 
@@ -17,9 +18,10 @@ pytestmark = pytest.mark.processes
 
 LOOK = """
 import json, os, resource, sys
+is_open = lambda n: os.path.exists(f"/proc/self/fd/{n}")
 status = dict(l.split(":", 1) for l in open("/proc/self/status").read().splitlines())
 print(json.dumps({
-    "fds": sorted(int(n) for n in os.listdir("/proc/self/fd"))[:-1],
+    "fds": sorted(n for n in map(int, os.listdir("/proc/self/fd")) if is_open(n)),
     "targets": [os.readlink(f"/proc/self/fd/{n}") for n in range(3)],
     "environ": dict(os.environ),
     "session": os.getsid(0) == os.getpid() == os.getpgid(0),
@@ -38,13 +40,13 @@ time.sleep(60)
 def test_the_child_has_its_own_session_three_descriptors_and_just_its_environment(
     driver: Driver, launcher: Launcher
 ) -> None:
-    """S22: nothing of agent or zygote is open in a run."""
+    """S22: nothing of agent or zygote is open in a run; the fourth is the run's own FIFO."""
     run_id = f"look-{launcher}"
     env = {**ENV, "OPENALGO_API_KEY": "token-of-the-run"}
     fact = driver.start(run_id, LOOK, launcher=launcher, env=env, stamp=False)
     driver.says(run_id, "}")
     seen = json.loads(driver.log(run_id))
-    assert seen["fds"] == [0, 1, 2]
+    assert seen["fds"] == [0, 1, 2, whereabouts.DESCRIPTOR]
     log = str(driver.log_path(run_id))
     assert seen["targets"] == ["/dev/null", log, log]
     assert seen["environ"] == env
@@ -127,7 +129,7 @@ def failing(driver: Driver, what: str) -> tuple[LaunchSpec, str]:
     folder = driver.folder
     number = len(driver.facts())
     good = driver.spec(f"failing{number}", "print('never')")
-    parts = {**good.to_json(), "args": (), "accelerate": ()}
+    parts = dict(good.__dict__)
     enter, long_name = "Could not enter the working folder {}.", f"{folder}/{'x' * 300}"
     unreadable = folder / "plain.txt"
     unreadable.write_text("x")

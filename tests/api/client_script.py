@@ -35,6 +35,10 @@ def drive_rest(client: Any) -> dict[str, Any]:
     said["funds"] = client.funds()
     said["intervals"] = client.intervals()
     said["quotes"] = client.quotes(**SYMBOL)
+    if hasattr(client, "holidays"):
+        said["holidays"] = client.holidays(year=2025)
+        said["timings"] = client.timings(date="2025-02-26")
+        said["timings_closed"] = client.timings(date="2025-06-01")
     said["multiquotes"] = client.multiquotes(
         symbols=[SYMBOL, OTHER, {"symbol": "NOSUCH", "exchange": "NSE"}]
     )

@@ -6,11 +6,13 @@ the start. Everything else is what a server runs.
 
 import asyncio
 import socket
+import tempfile
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -23,7 +25,11 @@ from algohost.broker.accounts import PaperBrokers
 from algohost.broker.gateway import Gateway
 from algohost.domain.ids import RunId, StrategyId, UserId
 from algohost.domain.users import Principal, User, paper_account
+from algohost.host.calendars import CalendarService
+from algohost.host.health import Activity
+from algohost.market.calendars import shipped
 from algohost.market.synthetic import SyntheticMarket
+from algohost.store.database import Database, open_database
 from algohost.testing.clock import FakeClock
 from algohost.testing.journal import MemoryJournal
 from algohost.web.access import guarded
@@ -134,19 +140,38 @@ class Served:
         return httpx.post(f"{self.url}/api/v1/{name}", json=body, timeout=30)
 
 
-def _host(gateway: Gateway, market: SyntheticMarket, clock: FakeClock) -> "Host":
+def _host(
+    gateway: Gateway, market: SyntheticMarket, clock: FakeClock, database: Database
+) -> "Host":
     settings = SimpleNamespace(host="127.0.0.1", feed_port=0)
     parts = {"clock": clock, "settings": settings, "identity": Keys(), "gateway": gateway}
-    return cast("Host", SimpleNamespace(**parts, market=market))
+    activity = Activity(clock.monotonic)
+    calendars = CalendarService(clock=clock, database=database, tables=shipped())
+    more = {"market": market, "activity": activity, "calendars": calendars}
+    return cast("Host", SimpleNamespace(**parts, **more))
 
 
 async def _serve(ready: "list[Served]", is_ready: threading.Event, stop: threading.Event) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        database = open_database(Path(folder) / "algohost.db")
+        try:
+            await _serve_over(database, ready, is_ready, stop)
+        finally:
+            database.close()
+
+
+async def _serve_over(
+    database: Database,
+    ready: "list[Served]",
+    is_ready: threading.Event,
+    stop: threading.Event,
+) -> None:
     clock = FakeClock(MONDAY_0930)
     market = SyntheticMarket(clock, seed=7)
     journal = MemoryJournal()
     brokers = PaperBrokers(journal=journal, market=market)
     gateway = Gateway(journal=journal, market=market, open_broker=brokers.open)
-    host = _host(gateway, market, clock)
+    host = _host(gateway, market, clock, database)
     listening = socket.create_server(("127.0.0.1", 0))
     served = Served(asyncio.get_running_loop(), host, listening.getsockname()[1])
     served.app = Starlette(routes=guarded(ROUTES, host, Errors()))

@@ -3,13 +3,22 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from algohost.settings import Settings
 from algohost.testing.clock import FakeClock
-from algohost.web.api_v1.limits import Kind, RateLimits
+from algohost.web.api_v1.limits import Kind, RateLimits, rates_of
 
 
 def test_a_rate_of_zero_is_no_limit() -> None:
     limits = RateLimits(FakeClock().monotonic, {Kind.API: 0})
     assert [limits.take(Kind.API, "k") for _ in range(1000)] == [0.0] * 1000
+
+
+def test_the_rates_are_what_the_settings_say() -> None:
+    """As OpenAlgo's, where nothing is said."""
+    assert rates_of(Settings()) == {Kind.API: 50, Kind.ORDERS: 10, Kind.SMART_ORDERS: 10}
+    mine = Settings(api_calls_per_second=5, orders_per_second=0.5, smart_orders_per_second=0)
+    limits = RateLimits(FakeClock().monotonic, rates_of(mine))
+    assert [limits.rate(kind) for kind in Kind] == [5, 0.5, 0]
 
 
 def test_the_wait_is_the_time_until_the_next_token() -> None:
@@ -31,7 +40,7 @@ def test_a_rate_below_one_a_second_still_lets_calls_through() -> None:
 def test_buckets_that_are_full_again_are_forgotten() -> None:
     """Keys are renewed and runs come and go: memory does not grow with them."""
     clock = FakeClock()
-    limits = RateLimits(clock.monotonic)
+    limits = RateLimits(clock.monotonic, {Kind.API: 50})
     for number in range(20_000):
         limits.take(Kind.API, f"key {number}")
         clock.advance(0.01)

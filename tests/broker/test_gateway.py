@@ -10,9 +10,9 @@ import pytest
 
 from algohost.broker.accounts import PaperBrokers
 from algohost.broker.gateway import Gateway
-from algohost.broker.views import Scope, netted
+from algohost.broker.views import DayPnl, Scope, netted
 from algohost.domain.errors import Conflict, Invalid, NotFound, Unavailable
-from algohost.domain.ids import AccountId, OrderId, StrategyId
+from algohost.domain.ids import AccountId, OrderId
 from algohost.domain.instruments import Exchange, InstrumentKey
 from algohost.domain.orders import (
     Action,
@@ -28,6 +28,12 @@ from tests.broker.world import OF_EMA, WHOLE, World, idle, run
 from tests.exchange.desk import ACCOUNT, EMA, FUTURE, INFY, RSI, TCS, UNATTRIBUTED, request
 
 OF_RSI = Scope(account_id=ACCOUNT, strategy_id=RSI.strategy_id)
+
+
+def day_pnl(gateway: Gateway, book: Book) -> DayPnl:
+    """What the strategy of ``book`` gained today."""
+    scope = Scope(account_id=ACCOUNT, strategy_id=book.strategy_id)
+    return gateway.day_pnls(scope)[book.strategy_id]
 
 
 def test_a_market_order_trades_and_every_page_agrees() -> None:
@@ -46,7 +52,7 @@ def test_a_market_order_trades_and_every_page_agrees() -> None:
         funds = gateway.funds(ACCOUNT)
         assert (funds.cash, funds.used_margin) == (Decimal("10000000.00"), Decimal("200.10"))
         assert funds.available == Decimal("10000000.00") - Decimal("200.10") - Decimal("0.50")
-        pnl = gateway.day_pnl(StrategyId(str(EMA.strategy_id)))
+        pnl = day_pnl(gateway, EMA)
         assert (pnl.realised, pnl.unrealised) == (Decimal(0), Decimal("-0.50"))
 
     run(main())
@@ -254,7 +260,7 @@ def test_each_scope_sees_its_own_and_books_sum_to_the_account() -> None:
         (net,) = netted(gateway.positions(WHOLE), ACCOUNT)
         assert net.position.quantity == 9
         assert net.unrealised == gateway.funds(ACCOUNT).unrealised
-        parts = [gateway.day_pnl(StrategyId(str(b.strategy_id))).total for b in (EMA, RSI)]
+        parts = [day_pnl(gateway, book).total for book in (EMA, RSI)]
         rest = sum(v.pnl for v in gateway.positions(WHOLE) if v.position.book == UNATTRIBUTED)
         assert sum(parts) + rest == net.pnl
 
@@ -414,10 +420,9 @@ def test_the_days_gain_of_a_carried_position_begins_at_the_previous_close() -> N
         await world.place("BUY 10 MARKET CNC")
         world.market.at += timedelta(days=1)
         world.market.show(INFY, last="112", previous_close="110")
-        strategy = StrategyId(str(EMA.strategy_id))
-        assert world.gateway.day_pnl(strategy).total == Decimal(40)
+        assert day_pnl(world.gateway, EMA).total == Decimal(40)
         await world.place("SELL 10 MARKET NRML")
-        pnl = world.gateway.day_pnl(strategy)
+        pnl = day_pnl(world.gateway, EMA)
         assert pnl.realised == Decimal("119.50")
         assert pnl.total == Decimal(40)
         (view,) = world.gateway.positions(OF_EMA)

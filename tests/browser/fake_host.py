@@ -5,7 +5,7 @@ played here, by the same rules of refusal.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -41,16 +41,25 @@ from algohost.domain.runs import (
     apply,
 )
 from algohost.domain.strategies import Gate, Intent, Mode, Phase, SourceProblem, Strategy, Wanted
+from algohost.domain.strategy_settings import Restart, StrategySettings
 from algohost.domain.users import User, paper_account
+from algohost.domain.variables import Variable, check_name, check_secret, check_value
+from algohost.host import bundles
 from algohost.host import source as source_text
+from algohost.host.calendars import CalendarService
+from algohost.host.health import Activity
 from algohost.host.identity import Identity
 from algohost.host.inotify import FileWatcher
 from algohost.host.logs import Logs
 from algohost.host.registry import Registry
+from algohost.host.strategies import SourceFile
+from algohost.host.usage import UsageLog
 from algohost.host.views import StrategyView
+from algohost.market.calendars import shipped
 from algohost.settings import Settings
 from algohost.store.database import open_database
 from algohost.web.services import Host
+from tests.browser.fake_environments import FakeEnvironments
 
 NAME, PASSWORD = "asha", "a quiet river at dawn"
 
@@ -117,6 +126,7 @@ class FakeStrategies:
     def __init__(self, logs_folder: Path) -> None:
         self.registry = Registry([], [])
         self.sources: dict[str, str] = {}
+        self.bundles: dict[str, bytes] = {}
         self.history: dict[str, list[Run]] = {}
         self.logs_folder = logs_folder
         self.listen = self.registry.listen
@@ -136,8 +146,18 @@ class FakeStrategies:
                 return view
         raise NotFound("There is no such strategy; it may have been deleted.")
 
-    def source(self, user: User, wanted: str) -> str:
+    def source(self, user: User, wanted: str, file: str = "") -> str:
+        if wanted in self.bundles:
+            return bundles.unpack(self.bundles[wanted])[file or bundles.MAIN].decode()
         return self.sources[self.get(user, wanted).strategy.id]
+
+    def files(self, user: User, wanted: str) -> Sequence[SourceFile]:
+        only = {self.get(user, wanted).strategy.file_name: b""}
+        found = bundles.unpack(self.bundles[wanted]) if wanted in self.bundles else only
+        return [
+            SourceFile(name=name, size=len(data), is_text=source_text.is_text(data))
+            for name, data in sorted(found.items(), key=lambda one: one[0] != bundles.MAIN)
+        ]
 
     def runs(self, user: User, wanted: str, *, limit: int = 50) -> Sequence[Run]:
         return self.history.get(self.get(user, wanted).strategy.id, [])[:limit]
@@ -145,9 +165,15 @@ class FakeStrategies:
     async def add(
         self, *, owner: User, name: str, file_name: str, content: bytes, exchange: str = "NSE"
     ) -> StrategyView:
-        plain = source_text.accept(file_name, content)
+        accepted = await source_text.prepare(file_name, content)
+        plain, content = accepted.file_name, accepted.content
         problem = await source_text.find_problem(plain, content)
-        return self.put(owner, name, plain, content.decode(), exchange=exchange, problem=problem)
+        is_bundle = bundles.is_bundle(content)
+        source = "" if is_bundle else content.decode()
+        view = self.put(owner, name, plain, source, exchange=exchange, problem=problem)
+        if is_bundle:
+            self.bundles[view.strategy.id] = content
+        return view
 
     def put(
         self,
@@ -177,10 +203,31 @@ class FakeStrategies:
         self.history[new.id] = []
         return self.registry.put_strategy(new)
 
-    async def save_text(self, user: User, wanted: str, text: str) -> StrategyView:
+    async def save(
+        self, user: User, wanted: str, content: bytes, *, file_name: str = ""
+    ) -> StrategyView:
+        accepted = await source_text.prepare(file_name, content)
+        return await self._keep(self.get(user, wanted), accepted.file_name, accepted.content)
+
+    async def _keep(self, view: StrategyView, file_name: str, content: bytes) -> StrategyView:
+        self.bundles.pop(view.strategy.id, None)
+        if bundles.is_bundle(content):
+            self.bundles[view.strategy.id] = content
+        else:
+            self.sources[view.strategy.id] = content.decode()
+        problem = await source_text.find_problem(file_name, content)
+        changed = replace(view.strategy, problem=problem, file_name=file_name)
+        return self.registry.put_strategy(changed)
+
+    async def save_text(
+        self, user: User, wanted: str, text: str, *, file: str = ""
+    ) -> StrategyView:
         view = self.get(user, wanted)
         if view.phase not in {Phase.STOPPED, Phase.ERROR}:
             raise Conflict("It is running; stop it first.", code="STRATEGY_RUNNING")
+        if wanted in self.bundles:
+            edited = source_text.edited(self.bundles[wanted], file, text)
+            return await self._keep(view, view.strategy.file_name, edited)
         problem = await source_text.find_problem(view.strategy.file_name, text.encode())
         self.sources[view.strategy.id] = text
         return self.registry.put_strategy(replace(view.strategy, problem=problem))
@@ -189,7 +236,7 @@ class FakeStrategies:
         view = self.get(user, wanted)
         if view.strategy.problem:
             raise Invalid("It is a draft; mend it and save.", code="SOURCE_PROBLEM")
-        if view.phase not in {Phase.STOPPED, Phase.ERROR}:
+        if view.phase not in {Phase.STOPPED, Phase.ERROR, Phase.BACKING_OFF}:
             raise Conflict("It is running already.", code="ALREADY_RUNNING")
         self.begin(view.strategy)
         return self.get(user, wanted)
@@ -197,12 +244,23 @@ class FakeStrategies:
     async def stop(self, user: User, wanted: str) -> StrategyView:
         view = self.get(user, wanted)
         run = view.latest
+        now = datetime.now(UTC)
+        if view.phase is Phase.BACKING_OFF:
+            number = view.strategy.intent.number + 1
+            intent = Intent(number=number, wanted=Wanted.STOPPED, by=f"user:{user.name}", at=now)
+            return self.registry.put_strategy(replace(view.strategy, intent=intent))
         if run is None or not run.is_live:
             raise Conflict("It is not running.", code="NOT_RUNNING")
-        now = datetime.now(UTC)
         self.show(apply(run, StopAsked(at=now, by=f"user:{user.name}")))
         self._later(0.4, lambda: self.end(view.strategy.id, Outcome(kind=OutcomeKind.STOPPED)))
         return self.get(user, wanted)
+
+    async def configure(
+        self, user: User, wanted: str, changes: Mapping[str, object]
+    ) -> StrategyView:
+        strategy = self.get(user, wanted).strategy
+        settings = strategy.settings.with_changes(changes)
+        return self.registry.put_strategy(replace(strategy, settings=settings))
 
     async def delete(self, user: User, wanted: str) -> None:
         self.registry.remove(self.get(user, wanted).strategy.id)
@@ -236,6 +294,16 @@ class FakeStrategies:
         peak = 57_300_000 + 91_000 * self.numbers
         self.show(apply(run, Ended(at=at, outcome=outcome, peak_memory_bytes=peak)))
 
+    def back_off(self, wanted: StrategyId, outcome: Outcome, *, seconds: float) -> None:
+        """Ends the newest run under a policy that restarts it after so many seconds."""
+        strategy = self.registry.find(wanted)
+        assert strategy is not None
+        policy = StrategySettings(restart=Restart.ON_FAILURE)
+        self.registry.put_strategy(replace(strategy.strategy, settings=policy))
+        self.end(wanted, outcome)
+        next_at = datetime.now(UTC) + timedelta(seconds=seconds)
+        self.registry.put_gates(wanted, (), next_at=next_at)
+
     def show(self, run: Run) -> None:
         """Puts a changed run in its place."""
         self.history[run.strategy_id][0] = run
@@ -254,6 +322,35 @@ class FakeStrategies:
         task = asyncio.get_running_loop().create_task(wait())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+class FakeVariables:
+    """Variables and secrets in memory, by the real rules for names and values."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, dict[str, Variable]] = {}
+        self.secrets: dict[str, str] = {}
+
+    def list(self, user: User, wanted: str) -> Sequence[Variable]:
+        return sorted(self.kept.get(wanted, {}).values(), key=lambda one: one.name)
+
+    async def set_plain(self, user: User, wanted: str, values: dict[str, str]) -> None:
+        for name, value in values.items():
+            self._keep(wanted, check_name(name), check_value(value))
+
+    async def set_secret(self, user: User, wanted: str, name: str, value: str) -> None:
+        self.secrets[check_name(name)] = check_secret(value)
+        self._keep(wanted, name, None)
+
+    async def remove_plain(self, user: User, wanted: str, names: Sequence[str]) -> None:
+        for name in names:
+            del self.kept[wanted][name]
+
+    remove_secrets = remove_plain
+
+    def _keep(self, wanted: str, name: str, value: str | None) -> None:
+        made = Variable(name=name, value=value, changed_at=datetime.now(UTC))
+        self.kept.setdefault(wanted, {})[name] = made
 
 
 @dataclass(kw_only=True)
@@ -365,6 +462,8 @@ class Stage:
 
     host: Host
     strategies: FakeStrategies
+    environments: FakeEnvironments
+    variables: FakeVariables
     gateway: FakeGateway
     watcher: FileWatcher
     user: User
@@ -381,26 +480,36 @@ async def open_stage(folder: Path, *, port: int, has_user: bool = True) -> Stage
     logs_folder.mkdir()
     clock, watcher = WallClock(), FileWatcher()
     hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    identity = Identity(open_database(folder / "algohost.db"), clock, hasher=hasher)
+    database = open_database(folder / "algohost.db")
+    identity = Identity(database, clock, hasher=hasher)
     nobody = User(id=UserId("0"), name="nobody", is_admin=False, created_at=clock.now())
     token = identity.setup_token() or ""
     user = await identity.complete_setup(token, NAME, PASSWORD) if has_user else nobody
     _, secret = await identity.log_in(NAME, PASSWORD, "test") if has_user else (None, "")
     strategies, gateway = FakeStrategies(logs_folder), FakeGateway()
+    variables = FakeVariables()
+    environments = FakeEnvironments()
     played = cast("Any", strategies), cast("Any", gateway), cast("Any", FakeMarket())
     host = Host(
         clock=clock,
         settings=Settings(data_dir=folder, port=port),
         identity=identity,
+        calendars=CalendarService(clock=clock, database=database, tables=shipped()),
         strategies=played[0],
+        environments=cast("Any", environments),
+        variables=cast("Any", variables),
         logs=Logs(logs_folder, watcher),
         gateway=played[1],
         market=played[2],
         agent=cast("Any", None),
+        usage=UsageLog(clock, database, strategies.registry),
+        activity=Activity(clock.monotonic),
     )
     return Stage(
         host=host,
         strategies=strategies,
+        environments=environments,
+        variables=variables,
         gateway=gateway,
         watcher=watcher,
         user=user,

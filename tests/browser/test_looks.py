@@ -21,6 +21,7 @@ PAGES = {
     "orders": "/python/{running}#orders",
     "code": "/python/{draft}#code",
     "runs": "/python/{running}#runs",
+    "settings": "/python/{running}#settings",
     "failed": "/python/{error}",
 }
 SIZES = {"desk": (1366, 820), "phone": (390, 844)}

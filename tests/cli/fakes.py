@@ -20,6 +20,7 @@ from algohost.host.inotify import FileWatcher
 from algohost.host.logs import Logs
 from algohost.host.views import StrategyView
 from algohost.settings import Settings
+from algohost.testing.clock import FakeClock
 
 if TYPE_CHECKING:
     from algohost.web.services import Host
@@ -158,6 +159,21 @@ class ClosedGateway:
         self.opened.append(account_id)
 
 
+class FakeUsage:
+    """Nothing was ever measured."""
+
+    def history(self, run_id: str, *, since: object) -> Sequence[object]:
+        return ()
+
+    def events(self, run_id: str) -> Sequence[object]:
+        return ()
+
+    def newest(self, run_id: str) -> None:
+        return None
+
+    before = newest
+
+
 class FakeHost:
     """What the control server needs of a host."""
 
@@ -168,7 +184,10 @@ class FakeHost:
         self.identity = FakeIdentity(users)
         self.strategies = FakeStrategies()
         self.agent = SimpleNamespace(is_connected=True)
+        self.variables = SimpleNamespace(trouble=lambda: None)
         self.gateway = ClosedGateway()
+        self.usage = FakeUsage()
+        self.clock = FakeClock()
         self.log_folder = data_dir / "log"
         self.log_folder.mkdir(parents=True, exist_ok=True)
         self.logs: Any = None

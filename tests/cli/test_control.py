@@ -6,11 +6,13 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvloop
 
 from algohost.cli import control_server as module
+from algohost.cli.app import run
 from algohost.cli.console import NotReachable
 from algohost.cli.control_client import Control
 from algohost.domain.errors import AlgohostError
@@ -34,6 +36,20 @@ def test_a_server_without_users_gives_the_setup_link(tmp_path: Path) -> None:
     with control_server(FakeHost(tmp_path, users=())):
         found = Control(tmp_path).ask("GET", "/v1/server")
     assert found["setup_link"] == "http://127.0.0.1:5000/setup?token=one-time"
+
+
+def test_a_key_file_that_is_gone_is_told_to_whoever_looks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``up`` and ``status`` said that all is well while no secret could be opened."""
+    host = FakeHost(tmp_path)
+    said = "The key file is missing, so the secrets of strategies cannot be opened."
+    host.variables.trouble = lambda: said
+    with control_server(host):
+        for words in (["status"], ["up"]):
+            assert run([*words, "--data-dir", str(tmp_path)]) == 0
+            assert said in capsys.readouterr().out.splitlines()
+        assert Control(tmp_path).ask("GET", "/v1/server")["secrets_trouble"] == said
 
 
 def test_a_server_with_users_gives_no_setup_link(tmp_path: Path) -> None:
@@ -187,6 +203,26 @@ def test_a_followed_log_is_streamed_and_cut_short_when_the_server_ends(tmp_path:
         ended.join(10)
         assert not ended.is_alive()
     assert host.ends.is_set()
+
+
+def test_all_runs_are_searched_over_the_socket(tmp_path: Path) -> None:
+    host = FakeHost(tmp_path)
+    with control_server(host):
+        control = Control(tmp_path)
+        body = {"name": "s", "file_name": "s.py", "exchange": "NSE", "content": ""}
+        made = control.ask("POST", "/v1/strategies", body)["strategy"]["id"]
+        control.ask("POST", f"/v1/strategies/{made}/start")
+        text = "2026-11-23 09:15:00 IST ERROR one\n2026-11-23 09:15:01 IST two\n"
+        (host.log_folder / f"{made}.log").write_text(text)
+        path = f"/v1/strategies/{made}/search"
+        hits = control.ask("GET", path, q="O")["hits"] + control.ask("GET", path, q="o")["hits"]
+        assert [hit["text"] for hit in hits] == ["ERROR one", "two", "ERROR one"]
+        span: dict[str, Any] = {"from": "2026-11-23 09:15:01", "limit": 5}
+        assert [hit["at"] for hit in control.ask("GET", path, **span)["hits"]] == [
+            "2026-11-23 09:15:01"
+        ]
+        with pytest.raises(AlgohostError, match="Say what to look for"):
+            control.ask("GET", path)
 
 
 def _rest(pieces: object) -> list[object]:

@@ -9,8 +9,10 @@ import pytest
 
 from algohost.cli.app import run
 from algohost.cli.doctor import Check, Health, examine
+from algohost.runner.bounds import Enforced
 from algohost.settings import load
 from algohost.store.database import open_database
+from algohost.store.vault import Vault
 
 
 def check(name: str, **flags: object) -> Check:
@@ -40,6 +42,28 @@ def test_a_database_of_a_newer_program_is_broken(tmp_path: Path) -> None:
     found = check("database", data_dir=tmp_path)
     assert found.health is Health.BROKEN
     assert "A newer algohost wrote it (tables 9999)" in found.sentence
+
+
+def test_keys_for_secrets_are_looked_at_and_never_made(tmp_path: Path) -> None:
+    """Bar S2: readable by others, damaged, or lost while there are secrets, is broken."""
+    vault = Vault(tmp_path / "keys", has_sealed=lambda: False)
+    assert check("keys", data_dir=tmp_path).health is Health.NOTE
+    assert not vault.path.exists()
+    vault.prepare()
+    assert check("keys", data_dir=tmp_path).health is Health.OK
+    vault.path.chmod(0o644)
+    exposed = check("keys", data_dir=tmp_path)
+    assert (exposed.health, "chmod 600" in exposed.sentence) == (Health.BROKEN, True)
+    vault.path.chmod(0o600)
+    vault.path.write_text("")
+    assert "is empty" in check("keys", data_dir=tmp_path).sentence
+    vault.path.unlink()
+    open_database(tmp_path / "algohost.db").close()
+    with sqlite3.connect(tmp_path / "algohost.db") as connection:
+        connection.execute("INSERT INTO variables VALUES ('s', 'TOKEN', NULL, x'00', '2026')")
+    connection.close()
+    lost = check("keys", data_dir=tmp_path)
+    assert (lost.health, "is missing" in lost.sentence) == (Health.BROKEN, True)
 
 
 @pytest.mark.parametrize("content", [b"no database at all, just text " * 200, b""])
@@ -77,9 +101,20 @@ def test_a_taken_port_is_broken_and_ends_with_exit_code_one(
     assert "ports" in answer["broken"]
 
 
-def test_what_is_not_enforced_is_said(tmp_path: Path) -> None:
-    found = check("confinement", data_dir=tmp_path)
-    assert "Not enforced in this version" in found.sentence
+def test_each_subject_of_confinement_has_a_line_and_what_is_not_enforced_is_a_note(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """S25: where the kernel cannot, the doctor says so."""
+    offered = (
+        Enforced(name="files", is_on=True, how="Landlock ABI 3."),
+        Enforced(name="network", is_on=False, how="Linux 6.7 can."),
+    )
+    monkeypatch.setattr("algohost.runner.confine.offers", lambda: offered)
+    found = [one for one in examine(load({})) if one.name == "confinement"]
+    assert [(one.health, one.sentence) for one in found] == [
+        (Health.OK, "files: Landlock ABI 3."),
+        (Health.NOTE, "network: Linux 6.7 can."),
+    ]
 
 
 def test_without_pidfd_the_slower_way_is_said(

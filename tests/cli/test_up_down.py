@@ -107,6 +107,16 @@ def test_up_gives_a_page_that_answers_and_says_so_again(place: Place) -> None:
     assert place.run("down").returncode == 0
 
 
+def test_people_are_served_by_the_running_server(place: Place) -> None:
+    """Each of these goes another way without a server, so that one alone would show nothing."""
+    place.up()
+    place.json("user", "add", "ann", "--admin", "--password-stdin", given="long enough words")
+    assert place.json("key", "new", "--user", "ann")["user"] == "ann"
+    words = ("user", "password", "Ann", "--password-stdin")
+    assert place.json(*words, given="other words, long enough")["user"] == "ann"
+    assert place.run("user", "password", "bob", "--password-stdin", given="x" * 12).returncode == 1
+
+
 def test_two_at_once_make_one_server(place: Place) -> None:
     words = ["up", "--port", str(place.ports[0]), "--feed-port", str(place.ports[1])]
     both = [

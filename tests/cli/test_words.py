@@ -220,3 +220,44 @@ def test_a_configuration_that_cannot_be_used_is_a_refusal(
 ) -> None:
     assert run(["status", "--config", str(tmp_path / "none.toml")]) == 1
     assert "none.toml cannot be read (No such file or directory)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["strategy", "start"], ["status", "--nope"], ["up", "--port", "many"], ["nothing"]],
+    ids=["no id", "no such option", "no number", "no such command"],
+)
+def test_wrong_usage_is_one_json_object_too(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And the usage on the error output, as without ``--json``."""
+    assert run([*words, "--json"]) == 2
+    captured = capsys.readouterr()
+    answer = json.loads(captured.out)
+    assert (answer["success"], answer["error_code"]) == (False, "WRONG_USAGE")
+    assert answer["message"] in captured.err.replace("\n", " ")
+
+
+def test_the_ports_of_the_server_that_runs_are_told(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the settings have become since its start."""
+    monkeypatch.setenv("ALGOHOST_PORT", "1")
+    assert shell.json("config")["running"] == {"port": 5000, "feed_port": 8765}
+    assert shell("config") == 0
+    assert shell.out.splitlines()[-1] == (
+        "The server that runs was started with other ports: port 5000."
+    )
+    assert shell("doctor") == 0
+    said = [line.split(maxsplit=2)[2] for line in shell.out.splitlines() if " ports " in line]
+    assert [line for line in said if "our server's" in line] == [
+        "5000 is our server's.",
+        "8765 is our server's.",
+    ]
+
+
+def test_without_a_server_no_ports_of_one_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["config", "--data-dir", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["running"] is None

@@ -19,7 +19,9 @@ def refused(server: RunningServer) -> str:
 def test_an_empty_database_is_refused_and_runs_go_on(tmp_path: Path) -> None:
     with running_server(tmp_path / "data") as server:
         strategy_id = server.add(TICKER)
-        pid = server.begin(strategy_id)["pid"]
+        server.begin(strategy_id)  # it waits for the agent where that is not up yet
+        running = until(lambda: (r := server.row(strategy_id))["phase"] == "running" and r, "runs")
+        pid = running["pid"]
         server.kill()
         database = server.data_dir / "algohost.db"
         kept = database.rename(tmp_path / "kept.db")

@@ -9,22 +9,31 @@ from typing import Self
 from sqlalchemy import text
 
 from algohost.domain.ids import RunId, UserId
+from algohost.domain.restarts import MOST_REMEMBERED, Backoff
 from algohost.domain.strategies import Strategy
 from algohost.domain.users import User
+from algohost.host.environment_folders import EnvironmentFolders
+from algohost.host.environments import Environments
 from algohost.host.launch import Folders, Launching
+from algohost.host.launch_values import LaunchVariables
+from algohost.host.reach import Ceilings
 from algohost.host.reconcile import Reconciler
 from algohost.host.registry import Registry
 from algohost.host.strategies import StrategyService
+from algohost.host.variables import VariableService
 from algohost.host.views import StrategyView
 from algohost.store import runs as stored_runs
 from algohost.store import strategies as stored_strategies
+from algohost.store import variables as stored_variables
 from algohost.store.database import Database, open_database
+from algohost.store.vault import Vault
 from algohost.testing.clock import FakeClock
 from algohost.testing.keeper import FakeKeeper
 
 AT = datetime(2026, 11, 23, 3, 45, tzinfo=UTC)
 ASHA = User(id=UserId("asha"), name="asha", is_admin=True, created_at=AT)
 RAVI = User(id=UserId("ravi"), name="ravi", is_admin=False, created_at=AT)
+CEILINGS = Ceilings(memory_mb=8192, threads=4096, open_files=16_384, disk_mb=10_240, log_mb=1024)
 SOURCE = b"print('namaste')\n"
 
 
@@ -44,11 +53,12 @@ class Tokens:
 class HostUnderTest:
     """Can be killed at any moment and made anew on the same database and the same agent."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, backoff: Backoff = Backoff()) -> None:  # noqa: B008
         self.folder = folder
+        self.backoff = backoff
         self.keeper = FakeKeeper()
         self.clock = FakeClock(AT)
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Future[tuple[None, None]] | None = None
         self._open()
         insert = text("INSERT INTO users VALUES (:id, :id, 'h', :admin, '2026-11-23')")
         rows = [{"id": user.id, "admin": user.is_admin} for user in (ASHA, RAVI)]
@@ -59,8 +69,21 @@ class HostUnderTest:
         self.registry = Registry(
             self.database.read(stored_strategies.everything),
             self.database.read(stored_runs.latest_of_each),
+            self.database.read(lambda c: stored_runs.restarts_of_each(c, limit=MOST_REMEMBERED)),
         )
         self.tokens = Tokens()
+        self.vault = Vault(
+            self.folder / "keys",
+            has_sealed=lambda: self.database.read(stored_variables.any_sealed),
+        )
+        self.environments = Environments(
+            clock=self.clock,
+            database=self.database,
+            registry=self.registry,
+            folders=EnvironmentFolders(self.folder / "environments"),
+            may_build=False,
+            keep_days=30,
+        )
         self.reconciler = Reconciler(
             clock=self.clock,
             database=self.database,
@@ -74,14 +97,25 @@ class HostUnderTest:
                 launcher="zygote",
                 accelerate=True,
             ),
+            variables=LaunchVariables(self.database, self.vault),
+            environments=self.environments,
             token_index=self.tokens,
             grace_seconds=10,
+            backoff=self.backoff,
         )
+        self.environments.listen(self.reconciler.look_at)
         self.service = StrategyService(
             clock=self.clock,
             database=self.database,
             registry=self.registry,
             reconciler=self.reconciler,
+            ceilings=CEILINGS,
+        )
+        self.variables = VariableService(
+            clock=self.clock,
+            database=self.database,
+            vault=self.vault,
+            strategies=self.service,
         )
 
     async def __aenter__(self) -> Self:
@@ -94,7 +128,7 @@ class HostUnderTest:
 
     def begin(self) -> None:
         """Starts the reconciler's loop, as the server does once the agent answers."""
-        self._task = asyncio.create_task(self.reconciler.run())
+        self._task = asyncio.gather(self.reconciler.run(), self.environments.run())
         self.reconciler.look_at_all()
 
     async def halt(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from algohost.domain.errors import (
     Unavailable,
 )
 from algohost.domain.strategies import Phase
+from algohost.host import bundles
 from tests.host.harness import ASHA, RAVI, SOURCE, HostUnderTest
 
 Scenario = Callable[[HostUnderTest], Awaitable[None]]
@@ -98,7 +100,14 @@ def test_a_stop_is_answered_at_once_and_ends_as_stopped(tmp_path: Path) -> None:
     [
         (0, None, Phase.STOPPED, "exited(0)", "Finished by itself at 23 Nov 09:16:00 IST."),
         (1, None, Phase.ERROR, "exited(1)", "Exited with code 1 at 23 Nov 09:16:00 IST."),
-        (None, 11, Phase.ERROR, "signalled(11)", "Ended by signal 11 at 23 Nov 09:16:00 IST."),
+        (None, 15, Phase.ERROR, "signalled(15)", "Ended by SIGTERM at 23 Nov 09:16:00 IST."),
+        (
+            None,
+            11,
+            Phase.ERROR,
+            "signalled(11)",
+            "Ended by SIGSEGV (it touched memory that is not its own) at 23 Nov 09:16:00 IST.",
+        ),
     ],
 )
 def test_a_run_that_ends_by_itself_is_shown_as_it_ended(
@@ -242,8 +251,8 @@ def test_a_run_that_no_row_stands_for_is_ended(tmp_path: Path) -> None:
 
 
 BAD_FILES: list[tuple[str, str, bytes, type[AlgohostError], str]] = [
-    ("not python", "ema.txt", SOURCE, Invalid, "not a Python file"),
-    ("no name", ".py", SOURCE, Invalid, "not a Python file"),
+    ("not python", "ema.txt", SOURCE, Invalid, "neither a Python file nor a zip"),
+    ("no name", ".py", SOURCE, Invalid, "neither a Python file nor a zip"),
     ("empty", "ema.py", b" \n", Invalid, "empty"),
     ("too large", "ema.py", b"#" * 10_485_760, TooLarge, "at most 1,048,576"),
     ("latin-1", "ema.py", "x = 'caf\xe9'\n".encode("latin-1"), Invalid, "UTF-8"),
@@ -371,5 +380,56 @@ def test_a_text_that_its_named_encoding_cannot_hold_is_refused(tmp_path: Path) -
         view = await host.add()
         with pytest.raises(Invalid, match="does not fit the encoding"):
             await host.service.save_text(ASHA, view.strategy.id, "# coding: latin-1\nx = '₹'\n")
+
+    play(tmp_path, scenario)
+
+
+def test_strategies_of_the_same_code_are_put_on_disk_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R19: they share the folder of their version; the slower must not take the faster's away."""
+    real, second = bundles.materialise, threading.Event()
+    inside: list[Path] = []
+
+    def slow(folder: Path, content: bytes, *, partial: Path) -> Path:
+        inside.append(partial)
+        if len(inside) > 1:
+            second.set()
+        second.wait(0.2)
+        assert len(inside) == 1
+        script = real(folder, content, partial=partial)
+        inside.remove(partial)
+        return script
+
+    monkeypatch.setattr(bundles, "materialise", slow)
+
+    async def scenario(host: HostUnderTest) -> None:
+        content = bundles.pack({"main.py": SOURCE, "one.py": b"A = 1\n"})
+        made = [
+            await host.service.add(owner=ASHA, name=name, file_name="a.zip", content=content)
+            for name in ("One", "Two", "Three")
+        ]
+        await asyncio.gather(*(host.service.start(ASHA, one.strategy.id) for one in made))
+        await host.until(lambda: len(host.keeper.launches) == 3, "launched")
+        assert (host.reconciler.failures, second.is_set()) == (0, False)
+        assert len({spec.script for spec in host.keeper.specs.values()}) == 1
+
+    play(tmp_path, scenario)
+
+
+def test_saves_of_several_files_at_once_keep_each_other(tmp_path: Path) -> None:
+    """Each edits the version before it: none brings back what another has changed."""
+
+    async def scenario(host: HostUnderTest) -> None:
+        files = dict.fromkeys(("main.py", "one.py", "two.py"), b"A = 0\n")
+        view = await host.service.add(
+            owner=ASHA, name="Pairs", file_name="pairs.zip", content=bundles.pack(files)
+        )
+        made = view.strategy.id
+        await asyncio.gather(
+            *(host.service.save_text(ASHA, made, f"A = '{name}'\n", file=name) for name in files)
+        )
+        for name in files:
+            assert host.service.source(ASHA, made, name) == f"A = '{name}'\n"
 
     play(tmp_path, scenario)

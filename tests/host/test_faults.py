@@ -11,6 +11,7 @@ from algohost.agent.client import AgentRefused
 from algohost.domain.ids import RunId
 from algohost.domain.strategies import Phase
 from algohost.host.launch import Folders, Launching
+from algohost.host.strangers import end_strangers
 from algohost.runner.messages import LaunchSpec
 from algohost.store import runs as stored_runs
 from tests.host.harness import ASHA, SOURCE, HostUnderTest
@@ -51,7 +52,7 @@ def test_a_clock_set_back_does_not_end_the_run_that_began_under_it(tmp_path: Pat
         host.clock.set(host.clock.now() - timedelta(hours=3))
         run_id = await started(host, strategy_id)
         await host.kill_and_restart()
-        await host.reconciler._end_strangers()
+        await end_strangers(host.keeper, host.registry, grace_seconds=10)
         latest = host.service.get(ASHA, strategy_id).latest
         assert latest is not None
         assert (latest.id, latest.is_live) == (run_id, True)
@@ -98,7 +99,7 @@ def test_a_launch_that_finds_the_disk_full_says_so_and_happens_later(
     """It used to say "starting" for as long as the disk was full, and nothing else."""
     usual = Launching.spec
 
-    def full(*_: object) -> LaunchSpec:
+    def full(*_: object, **__: object) -> LaunchSpec:
         raise OSError(28, "No space left on device")
 
     async def scenario(host: HostUnderTest) -> None:

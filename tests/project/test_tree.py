@@ -21,7 +21,7 @@ MACHINE_PATHS = re.compile(
         ]
     )
 )
-SECRETS = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----|\b[0-9a-f]{64}\b")
+SECRETS = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----|\b(?:Zk)?[0-9a-f]{64}\b")
 
 
 def text_files() -> list[Path]:

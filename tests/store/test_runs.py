@@ -137,3 +137,28 @@ def test_a_strategy_is_read_with_its_newest_intent_and_version(database: Databas
     database.write_now(lambda c: stored.mark_deleted(c, subject.id, at=AT))
     assert database.read(stored.everything) == []
     assert database.read(lambda c: stored.id_is_taken(c, subject.id))
+
+
+def test_the_restarts_of_the_newest_intent_are_found_newest_first(database: Database) -> None:
+    """What a new server counts from: not the starts, and not what earlier intents have had."""
+    one, two = strategy(1), strategy(2)
+    for subject in (one, two):
+        database.write_now(lambda c, s=subject: stored.insert(c, s, SOURCE))  # type: ignore[misc]
+    over = Ended(at=AT, outcome=Outcome(kind=OutcomeKind.LOST))
+    lives = [(one, 1, 0), (one, 1, 1), (one, 2, 0), (one, 2, 1), (one, 2, 2), (one, 2, 3)]
+    lives += [(two, 1, 0), (two, 1, 1), (two, 2, 0)]
+    for number, (of, intent, attempt) in enumerate(lives):
+        made = replace(
+            apply(run(number, of), over),
+            intent_number=intent,
+            attempt=attempt,
+            created_at=AT - timedelta(minutes=number),  # the clock was set back again and again
+        )
+        database.write_now(lambda c, made=made: stored_runs.insert(c, made))  # type: ignore[misc]
+    found = database.read(lambda c: stored_runs.restarts_of_each(c, limit=2))
+    assert [(r.strategy_id, r.intent_number, r.attempt) for r in found] == [
+        (one.id, 2, 3),
+        (one.id, 2, 2),
+    ]
+    latest = database.read(stored_runs.latest_of_each)
+    assert {r.strategy_id: r.attempt for r in latest} == {one.id: 3, two.id: 0}

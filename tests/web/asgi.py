@@ -73,10 +73,15 @@ async def exchange(
         "state": {},
     }
 
+    has_all = asyncio.Event()
+
     async def receive() -> Message:
         try:
             return {"type": "http.request", "body": await anext(body), "more_body": True}
         except StopAsyncIteration:
+            if has_all.is_set():  # it stays, and says nothing more
+                await asyncio.get_running_loop().create_future()
+            has_all.set()
             return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: Message) -> None:

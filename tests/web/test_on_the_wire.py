@@ -159,3 +159,20 @@ def test_a_forwarded_address_does_not_reset_the_throttle(world: World, people: P
             ]
 
     assert world.run(guess()) == ["401"] * 5 + ["429"] * 2
+
+
+def test_a_body_that_is_a_little_too_long_is_answered_and_not_cut_off(
+    world: World, people: People
+) -> None:
+    """S8: with bytes left unread the connection is reset, and the sender never sees why."""
+    browser = world.browser(people.owner)
+    path = f"/python/settings/{people.strategy.strategy.id}"
+    body = b"x" * 3_000_000
+    head = (
+        f"POST {path} HTTP/1.1\nHost: localhost:5000\nOrigin: http://localhost:5000\n"
+        f"{session(browser)}\nX-CSRFToken: {browser.csrf}\n"
+        f"Content-Type: application/json\nContent-Length: {len(body)}\n\n"
+    )
+    answer = said(world, head.replace("\n\n", "\nConnection: close\n\n"), body=body)
+    assert status(answer) == "413"
+    assert "The request is larger than the 65,536 bytes accepted here" in answer

@@ -2,6 +2,7 @@
 
 import pytest
 
+from algohost.domain.runs import Outcome, OutcomeKind
 from algohost.web import shown
 
 
@@ -20,3 +21,16 @@ def test_the_time_of_a_strategy_has_the_word_that_fits(
     phase: str, outcome: str | None, word: str
 ) -> None:
     assert shown.since_word({"phase": phase, "outcome": outcome}) == word
+
+
+@pytest.mark.parametrize(
+    ("outcome", "word"),
+    [
+        (Outcome(kind=OutcomeKind.SIGNALLED, signal=11), "signalled(SIGSEGV)"),
+        (Outcome(kind=OutcomeKind.SIGNALLED, signal=50), "signalled(signal 50)"),
+        (Outcome(kind=OutcomeKind.EXITED, exit_code=3), "exited(3)"),
+        (Outcome(kind=OutcomeKind.OUT_OF_MEMORY, signal=9), "out_of_memory"),
+    ],
+)
+def test_an_outcome_names_its_signal(outcome: Outcome, word: str) -> None:
+    assert shown.outcome_word(outcome) == word

@@ -12,18 +12,29 @@ from algohost.broker.accounts import PaperBrokers
 from algohost.broker.gateway import Gateway
 from algohost.domain.ids import StrategyId
 from algohost.domain.users import User, paper_account
+from algohost.host.calendars import CalendarService
+from algohost.host.environment_folders import EnvironmentFolders
+from algohost.host.environments import Environments
+from algohost.host.health import Activity
 from algohost.host.identity import Identity
 from algohost.host.inotify import FileWatcher
 from algohost.host.launch import Folders, Launching
+from algohost.host.launch_values import LaunchVariables
 from algohost.host.logs import Logs
+from algohost.host.reach import Ceilings
 from algohost.host.reconcile import Reconciler
 from algohost.host.registry import Registry
 from algohost.host.strategies import StrategyService
 from algohost.host.tokens import RunTokenIndex
+from algohost.host.usage import UsageLog
+from algohost.host.variables import VariableService
 from algohost.host.views import StrategyView
+from algohost.market.calendars import shipped
 from algohost.market.synthetic import SyntheticMarket
 from algohost.settings import Settings
+from algohost.store import variables as stored_variables
 from algohost.store.database import open_database
+from algohost.store.vault import Vault
 from algohost.testing.clock import FakeClock
 from algohost.testing.journal import MemoryJournal
 from algohost.testing.keeper import FakeKeeper
@@ -36,6 +47,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+CEILINGS = Ceilings(memory_mb=8192, threads=4096, open_files=16_384, disk_mb=10_240, log_mb=1024)
 SOURCE = b"print('namaste')\n"
 
 
@@ -55,6 +67,9 @@ class World:
         folders = Folders(data=folder)
         self.watcher = FileWatcher()
         identity = Identity(self.database, self.clock, hasher=cheap_hasher())
+        self.vault = Vault(
+            folders.keys, has_sealed=lambda: self.database.read(stored_variables.any_sealed)
+        )
         journal = MemoryJournal()
         registry = Registry([], [])
         launching = Launching(
@@ -65,24 +80,44 @@ class World:
             launcher="subprocess",
             accelerate=False,
         )
+        self.environments = Environments(
+            clock=self.clock,
+            database=self.database,
+            registry=registry,
+            folders=EnvironmentFolders(folders.environments),
+            may_build=False,
+            keep_days=30,
+        )
         self.reconciler = Reconciler(
             clock=self.clock,
             database=self.database,
             registry=registry,
             agent=self.keeper,
             launching=launching,
+            environments=self.environments,
+            variables=LaunchVariables(self.database, self.vault),
             token_index=RunTokenIndex(identity),
             grace_seconds=10,
+        )
+        strategies = StrategyService(
+            clock=self.clock,
+            database=self.database,
+            registry=registry,
+            reconciler=self.reconciler,
+            ceilings=CEILINGS,
         )
         parts = SimpleNamespace(
             clock=self.clock,
             settings=Settings(data_dir=folder, public_hosts=("algo.example",)),
             identity=identity,
-            strategies=StrategyService(
+            calendars=CalendarService(clock=self.clock, database=self.database, tables=shipped()),
+            strategies=strategies,
+            environments=self.environments,
+            variables=VariableService(
                 clock=self.clock,
                 database=self.database,
-                registry=registry,
-                reconciler=self.reconciler,
+                vault=self.vault,
+                strategies=strategies,
             ),
             logs=Logs(folders.logs, self.watcher),
             gateway=Gateway(
@@ -92,6 +127,8 @@ class World:
             ),
             market=self.market,
             agent=self.keeper,
+            usage=UsageLog(self.clock, self.database, registry),
+            activity=Activity(self.clock.monotonic),
         )
         return cast("Host", parts)
 

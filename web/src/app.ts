@@ -15,6 +15,7 @@ showToastOfEarlierPage();
 
 const ISLANDS: Record<string, () => Promise<unknown>> = {
   "api-form": () => import("./forms"),
+  "market-calendar": () => import("./calendar"),
   "strategy-table": () => import("./strategy-table"),
   "strategy-page": () => import("./strategy-page"),
   "upload-form": () => import("./upload-form"),

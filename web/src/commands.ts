@@ -10,7 +10,7 @@ import { toast } from "./toast";
 type Command = { label: string; hint: string; icon: string; run: () => void };
 
 const go = (path: string) => () => location.assign(path);
-const AFTER_G: Record<string, () => void> = { s: go("/python"), n: go("/python/new") };
+const AFTER_G: Record<string, () => void> = { s: go("/python"), n: go("/python/new"), c: go("/calendar") };
 
 async function logOut(): Promise<void> {
   try {
@@ -34,6 +34,7 @@ const COMMANDS: Record<string, () => void> = {
 const PAGES: Command[] = [
   { label: "Strategies", hint: "page", icon: "list", run: go("/python") },
   { label: "Upload a strategy", hint: "page", icon: "upload", run: go("/python/new") },
+  { label: "Calendars", hint: "page", icon: "calendar-days", run: go("/calendar") },
   { label: "Switch theme", hint: "command", icon: "sun", run: switchTheme },
   { label: "Keyboard shortcuts", hint: "command", icon: "keyboard", run: () => void openDialog("#shortcuts") },
   { label: "New API key", hint: "command", icon: "key-round", run: () => void openDialog("#key-dialog") },

@@ -21,7 +21,7 @@ export function enable(form: HTMLElement): void {
 
 const FIELDS: Record<string, string> = {
   BAD_NAME: "name", BAD_PASSWORD: "password", NO_FILE: "file", NOT_PYTHON: "file", FILE_TOO_LARGE: "file",
-  TOO_LARGE: "file", EMPTY_FILE: "file", WRONG_ENCODING: "file",
+  TOO_LARGE: "file", EMPTY_FILE: "file", WRONG_ENCODING: "file", BAD_ZIP: "file", ZIP_BOMB: "file", NO_MAIN: "file", TOO_MANY_FILES: "file",
 };
 
 /** The refusal at the field that its code is about, else under the form. */

@@ -1,7 +1,10 @@
 /** One strategy: its tabs, its header, and what is live in both. */
+import "./environment-card";
+import "./log-search";
 import "./log-view";
 import "./order-book";
 import "./run-history";
+import "./usage";
 import { leaveDeleted } from "./actions";
 import { all, find, isDialogOpen, isTyping, setText } from "./dom";
 import { live } from "./live";
@@ -37,6 +40,7 @@ class StrategyPage extends HTMLElement {
       const isShown = nameOf(tab) === name;
       tab.ariaSelected = String(isShown);
       tab.tabIndex = isShown ? 0 : -1;
+      if (isShown) intoView(tab);
       find(`#panel-${nameOf(tab)}`).hidden = !isShown;
     }
     const address = `/python/${encodeURIComponent(this.#id)}${name === "overview" ? "" : `#${name}`}`;
@@ -46,6 +50,7 @@ class StrategyPage extends HTMLElement {
 
   #shown(name: string): void {
     if (name === "code") void import("./code-editor"); // the largest part, and most visits go without
+    if (name === "settings") void import("./strategy-settings");
     this.dispatchEvent(new CustomEvent("tab-shown", { detail: name }));
   }
 
@@ -84,10 +89,14 @@ class StrategyPage extends HTMLElement {
     paintRow(this, change);
     if (change.phase) this.#paintPhase(change.phase, change.outcome);
     if (change.order_count !== undefined) setText(find("[data-order-count]", this), change.order_count ? String(change.order_count) : "");
+    if (change.flags !== undefined) {
+      find("[data-flags]", this).hidden = change.flags.length === 0;
+      setText(find("[data-flags-text]", this), change.flags.map((flag) => flag.sentence).join(" "));
+    }
     if (change.problem !== undefined) {
       const { problem } = change;
       find("[data-draft]", this).hidden = problem === null;
-      if (problem) setText(find("[data-draft-text]", this), `Line ${problem.line} is not Python: ${problem.message}.`);
+      if (problem) setText(find("[data-draft-text]", this), `Line ${problem.line}${problem.file ? ` of ${problem.file}` : ""} is not Python: ${problem.message}.`);
     }
     if (change.run_id) {
       const link = find<HTMLAnchorElement>("[data-download]", this);
@@ -99,8 +108,15 @@ class StrategyPage extends HTMLElement {
   #paintPhase(phase: Phase, outcome?: string | null): void {
     setText(find("[data-since-word]", this), sinceWord({ phase, outcome }));
     find("[data-failure]", this).hidden = phase !== "error";
+    find("[data-backing]", this).hidden = phase !== "backing_off";
     this.dispatchEvent(new CustomEvent("phase-shown", { detail: { isLive: isLive(phase) } }));
   }
+}
+
+/** On a phone the row of tabs is wider than the screen. */
+function intoView(tab: HTMLElement): void {
+  const row = tab.parentElement;
+  row?.scrollTo({ left: tab.offsetLeft - row.offsetLeft - (row.clientWidth - tab.offsetWidth) / 2 });
 }
 
 const nameOf = (tab: HTMLElement): string => tab.id.replace("tab-", "");

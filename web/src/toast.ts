@@ -8,21 +8,16 @@ const ICONS: Record<Kind, string> = {
 const AFTER_NAVIGATION = "toast";
 
 /** Says what happened. Success and info go after three seconds, errors stay until closed. */
-export function toast(text: string, kind: Kind = "success", undo?: () => void): void {
+export function toast(text: string, kind: Kind = "success"): void {
   const item = make("div", { class: "toast-item", "data-kind": kind }, icon(ICONS[kind]), make("p", {}, text));
   const remove = () => item.remove();
-  if (undo) {
-    const button = make("button", { class: "text-primary" }, "Undo");
-    button.onclick = () => { remove(); undo(); };
-    item.append(button);
-  }
   const close = make("button", { class: "close", "aria-label": "Close" }, icon("x"));
   close.onclick = remove;
   item.append(close);
   const box = find("#toasts");
   box.append(item);
   raise(box);
-  if (kind !== "error") setTimeout(remove, undo ? 8000 : 3000);
+  if (kind !== "error") setTimeout(remove, 3000);
 }
 
 /** The popover stands in the top layer; opened anew it stands above a dialog opened since. */

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from algohost.agent import transport
+from algohost.agent.guards import Guards
 from algohost.agent.ladder import Ladder
+from algohost.agent.logs import LogKeeper
 from algohost.agent.loop import Loop
 from algohost.agent.runs import MainExit, Run, remember
 from algohost.agent.service import Service
+from algohost.agent.stacks import Done
 from algohost.agent.starter import Starter
 from algohost.agent.table import Table
 from algohost.agent.watch import Watcher
@@ -21,6 +24,7 @@ from algohost.agent.zygotes import Zygotes
 from algohost.runner.journal import Journal
 from algohost.runner.messages import LaunchSpec
 from algohost.runner.processes import Processes
+from algohost.runner.system import system
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +59,12 @@ class Agent:
         self._zygotes = Zygotes(loop, processes, patience_seconds=settings.zygote_patience_seconds)
         self._watcher = Watcher(self._table, loop, processes, has_zygote=self._zygotes.has)
         self._starter = Starter(
-            self._table, loop, processes, self._zygotes, on_process=self._has_process
+            self._table,
+            loop,
+            processes,
+            self._zygotes,
+            on_process=self._has_process,
+            admit=lambda run: self._guards.admit(run),
         )
         self._ladder = Ladder(
             self._table,
@@ -64,18 +73,27 @@ class Agent:
             zygote_pids=self._zygotes.pids,
             cancel=self._starter.cancel,
         )
-        self._starter.on_reaped = self._watcher.told
-        self._watcher.on_exit = self._main_has_ended
-        self._table.listen(self._look_after_zygotes)
-        self._table.listen(self._leave_when_empty)
+        self._guards = Guards(
+            loop,
+            self._table,
+            processes,
+            self._ladder,
+            zygote_pids=self._zygotes.pids,
+            state_dir=settings.state_dir,
+        )
+        self._logs = LogKeeper(self._table, loop)
         self._listener: transport.Listener | None = None
+        self._join()
 
     def open(self) -> None:
         """Takes over zygotes and runs, then opens the door. Raises ``OSError``."""
         self._zygotes.find(self._settings.state_dir)
         self._recover()
+        self._guards.open()
+        self._logs.begin()
         self._listener = transport.listen(self._settings.state_dir, self._settings.transport)
-        Service(self._listener, self._loop, self._table, self)
+        service = Service(self._listener, self._loop, self._table, self)
+        self._guards.serve(lambda: service.usage_seconds, service.tell_usage)
         if self._settings.is_warm_at_start:
             self.warm(None, lambda _why: None)
 
@@ -105,14 +123,27 @@ class Agent:
         """Makes a zygote ready."""
         self._zygotes.warm(interpreter, settled)
 
+    def measure(self) -> None:
+        """Somebody has begun to listen to what the runs use."""
+        self._guards.measure()
+
+    def where(self, run: Run, done: Done) -> None:
+        """Where the run's code is at the moment."""
+        self._guards.where(run, done)
+
+    def breach(self, run: Run, limit: str, why: str) -> None:
+        """Stops a run for what it does."""
+        self._ladder.breach(run, limit, why)
+
     def status(self) -> dict[str, Any]:
         """Facts about the agent itself; memory is resident bytes."""
         zygotes = self._zygotes.describe()
         return {
             "pid": os.getpid(),
-            "memory_bytes": resident_bytes(os.getpid()),
+            "memory_bytes": system.resident_bytes(os.getpid()),
             "zygotes": [
-                {**zygote, "memory_bytes": resident_bytes(zygote["pid"])} for zygote in zygotes
+                {**zygote, "memory_bytes": system.resident_bytes(zygote["pid"])}
+                for zygote in zygotes
             ],
             "open_descriptors": _open_descriptors(),
             "runs": len(self._table.runs),
@@ -131,11 +162,19 @@ class Agent:
         else:
             self._leave()
 
+    def _join(self) -> None:
+        """Has the parts tell each other what they see."""
+        self._starter.on_reaped = self._watcher.told
+        self._watcher.on_exit = self._main_has_ended
+        self._table.listen(self._look_after_zygotes)
+        self._table.listen(self._leave_when_empty)
+
     def _parents(self) -> set[int]:
         return {run.zygote for run in self._table.live() if run.zygote is not None}
 
     def _look_after_zygotes(self, run: Run) -> None:
         if run.has_ended:
+            self._processes.release_tree(run.mark)
             self._zygotes.retire(in_use=self._parents(), are_all=False)
 
     def _leave_when_empty(self, _run: Run | None = None) -> None:
@@ -150,6 +189,7 @@ class Agent:
         self._loop.stop()
 
     def _has_process(self, run: Run) -> None:
+        self._processes.hold_tree(run.mark)
         self._watcher.watch(run)
         if run.is_ready:
             self._table.changed(run)
@@ -157,6 +197,7 @@ class Agent:
 
     def _main_has_ended(self, run: Run) -> None:
         self._starter.read_status(run)
+        self._guards.main_has_ended(run)
         self._ladder.main_has_ended(run)
 
     def _recover(self) -> None:
@@ -190,7 +231,9 @@ class Agent:
             self._watcher.release(run)
             self._ladder.main_has_ended(run)
         else:
-            run.is_ready = True
+            if not run.is_ready:
+                self._starter.expect_ready(run)
+            self._processes.hold_tree(run.mark)
             run.handle = self._processes.open(run.pid, run.start_ticks or 0)
             self._watcher.watch(run)
             self._ladder.resume(run)
@@ -201,12 +244,3 @@ def _open_descriptors() -> int | None:
         return len(os.listdir("/proc/self/fd")) - 1
     except OSError:
         return None
-
-
-def resident_bytes(pid: int | None) -> int | None:
-    """Resident memory of a process, shared pages included; ``None`` where it cannot be seen."""
-    try:
-        text = Path(f"/proc/{pid}/statm").read_text(encoding="ascii")
-    except OSError:
-        return None
-    return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE")

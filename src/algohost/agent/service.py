@@ -12,15 +12,17 @@ import signal
 import socket
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, Protocol
 
 from algohost.agent.loop import Loop
 from algohost.agent.runs import Run
+from algohost.agent.stacks import Done
 from algohost.agent.table import Table
 from algohost.agent.transport import Listener
 from algohost.runner import frames
+from algohost.runner.measures import Stack, Usage, stacks_to_json
 from algohost.runner.messages import LaunchSpec
 from algohost.runner.parse import MessageError
 
@@ -36,9 +38,10 @@ _SIGNALS: Final = {"SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT, "AUTO": 0
 class Refusal(Exception):
     """An answer that is an error."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, **more: object) -> None:
         super().__init__(message)
         self.code = code
+        self.more = more
 
 
 class Owner(Protocol):
@@ -56,6 +59,15 @@ class Owner(Protocol):
     def warm(self, interpreter: str | None, settled: Callable[[str | None], None]) -> None:
         """Makes a zygote ready."""
 
+    def measure(self) -> None:
+        """Somebody has begun to listen to what the runs use."""
+
+    def where(self, run: Run, done: Done) -> None:
+        """Where its code is at the moment."""
+
+    def breach(self, run: Run, limit: str, why: str) -> None:
+        """Stops it for what it does."""
+
     def shut_down(self, done: Callable[[], None], *, is_with_runs: bool) -> None:
         """Ends the agent after ``done`` was called."""
 
@@ -69,6 +81,8 @@ class Connection:
     unsent: bytearray = field(default_factory=bytearray)
     has_said_hello: bool = False
     is_subscribed: bool = False
+    usage_seconds: float | None = None
+    """How often it wants to hear what the runs use; ``None`` is never."""
     is_closing: bool = False
 
 
@@ -90,6 +104,8 @@ class Service:
             "subscribe": self._subscribe,
             "forget": self._forget,
             "warm": self._warm,
+            "where": self._where,
+            "breach": self._breach,
             "status": self._status,
             "shutdown": self._shutdown,
         }
@@ -170,7 +186,7 @@ class Service:
             raise Refusal("unauthorized", "The token of the hello is not this agent's.")
         problem = frames.protocol_problem(message)
         if problem is not None:
-            raise Refusal("protocol", problem)
+            raise Refusal("protocol", problem, protocol=list(frames.PROTOCOL))
         connection.has_said_hello = True
         self._answer(connection, message, protocol=list(frames.PROTOCOL), pid=os.getpid())
 
@@ -207,8 +223,51 @@ class Service:
                 return
 
     def _subscribe(self, connection: Connection, message: dict[str, Any]) -> None:
+        seconds = message.get("usage_seconds")
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float | None):
+            raise Refusal("bad_request", "usage_seconds is not a number.")
         self._list(connection, message)
         connection.is_subscribed = True
+        connection.usage_seconds = seconds
+        if seconds is not None:
+            self._owner.measure()
+
+    @property
+    def usage_seconds(self) -> float | None:
+        """The shortest interval that a subscriber wants; ``None`` where there is none."""
+        return min(
+            (one.usage_seconds for one in self._connections if one.usage_seconds is not None),
+            default=None,
+        )
+
+    def tell_usage(self, usage: Usage) -> None:
+        """Tells every subscriber that wants to hear it, a bounded number of runs a frame."""
+        listeners = [one for one in self._connections if one.usage_seconds is not None]
+        for start in range(0, len(usage.samples), _RUNS_A_FRAME):
+            part = replace(usage, samples=usage.samples[start : start + _RUNS_A_FRAME])
+            event = {"event": "usage", **part.to_json()}
+            for connection in listeners:
+                self._send(connection, event)
+
+    def _where(self, connection: Connection, message: dict[str, Any]) -> None:
+        def done(stacks: tuple[Stack, ...], why: str | None) -> None:
+            self._answer(connection, message, stacks=stacks_to_json(stacks), problem=why)
+
+        self._owner.where(self._run_of(message), done)
+
+    def _breach(self, connection: Connection, message: dict[str, Any]) -> None:
+        limit, why = message.get("limit"), message.get("why")
+        if limit != "health" or not isinstance(why, str):
+            raise Refusal("bad_request", "Only health is asked from outside, with a sentence why.")
+        run = self._run_of(message)
+        self._owner.breach(run, limit, why[:400])
+        self._answer(connection, message, run=run.fact().to_json())
+
+    def _run_of(self, message: dict[str, Any]) -> Run:
+        run = self._table.runs.get(str(message.get("run_id")))
+        if run is None:
+            raise Refusal("unknown_run", "The agent has no run of that id.")
+        return run
 
     def _forget(self, connection: Connection, message: dict[str, Any]) -> None:
         ids = message.get("run_ids")
@@ -247,7 +306,7 @@ class Service:
     def _refuse(
         self, connection: Connection, number: object, refusal: Refusal, *, is_last: bool = False
     ) -> None:
-        error = {"code": refusal.code, "message": str(refusal)}
+        error = {"code": refusal.code, "message": str(refusal), **refusal.more}
         connection.is_closing = connection.is_closing or is_last
         self._send(connection, {"id": number, "error": error})
 

@@ -6,7 +6,6 @@ script. So after any crash an intent without ``started`` means that nothing of i
 
 import logging
 import os
-import selectors
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -17,12 +16,14 @@ from algohost.agent.fresh import FreshLauncher, LaunchError
 from algohost.agent.loop import Loop
 from algohost.agent.runs import Run
 from algohost.agent.table import Table
+from algohost.agent.unheard import Unheard
 from algohost.agent.zygotes import Zygotes
 from algohost.runner import bootstrap
 from algohost.runner.messages import LaunchSpec
 from algohost.runner.processes import Processes, errno_words, new_mark
 from algohost.runner.records import record_path
-from algohost.runner.request import READY, Request
+from algohost.runner.request import Request, enforced_of, is_written, ready_fact
+from algohost.runner.system import system
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +42,15 @@ class Starter:
         zygotes: Zygotes,
         *,
         on_process: Callable[[Run], None],
+        admit: Callable[[Run], str] = lambda _run: "",
     ) -> None:
         self._table = table
         self._loop = loop
         self._processes = processes
         self._zygotes = zygotes
         self._on_process = on_process
+        self._admit = admit
+        self._unheard = Unheard(table, loop)
         self._fresh = FreshLauncher(loop, processes, require=table.require)
         self._queue: deque[tuple[Run, LaunchSpec, bytes]] = deque()
         self._specs: dict[str, LaunchSpec] = {}
@@ -64,6 +68,7 @@ class Starter:
         run = Run(
             run_id=spec.run_id, mark=new_mark(), boot_id=self._processes.boot_id(),
             launcher=spec.launcher, launched_at=time.time(),
+            cwd=spec.cwd, log_path=spec.log_path, limits=spec.limits,
         )  # fmt: skip
         if spec.launcher == "zygote":
             run.note = self._why_fresh(spec)
@@ -79,7 +84,8 @@ class Starter:
             return run
         record = record_path(self._table.state_dir, run.run_id)
         record.unlink(missing_ok=True)
-        request = Request(spec=spec, mark=run.mark, record=str(record)).to_bytes()
+        group = self._admit(run)
+        request = Request(spec=spec, mark=run.mark, record=str(record), group=group).to_bytes()
         self._specs[run.run_id] = spec
         self._launch(run, request)
         return run
@@ -95,8 +101,12 @@ class Starter:
 
     def read_status(self, run: Run) -> None:
         """Takes what the child has reported of its set-up, without waiting for more."""
-        if run.status is not None:
+        if run.status is not None and system.pipe_has_news(run.status):
             self._hear(run, run.status, 0)
+
+    def expect_ready(self, run: Run) -> None:
+        """Takes what is known of a set-up from the journal: nobody will report it to us."""
+        self._unheard.expect(run)
 
     def _why_fresh(self, spec: LaunchSpec) -> str | None:
         own = bootstrap.zygote_environment()
@@ -185,15 +195,15 @@ class Starter:
     def _begin(self, run: Run, fact: dict[str, Any], handle: Any, status: int | None) -> None:
         run.apply(fact)
         run.handle, run.status = handle, status
-        run.is_ready = status is None
         self._has_process(run)
+        if status is None:
+            self._unheard.expect(run)
 
     def _has_process(self, run: Run) -> None:
         self._specs.pop(run.run_id, None)
         log.info("run_started run=%s pid=%s launcher=%s", run.run_id, run.pid, run.launcher)
         if run.status is not None:
-            os.set_blocking(run.status, False)
-            self._loop.watch(run.status, selectors.EVENT_READ, partial(self._hear, run, run.status))
+            self._loop.watch_pipe(run.status, partial(self._hear, run, run.status))
         self._on_process(run)
 
     def _hear(self, run: Run, descriptor: int, _events: int) -> None:
@@ -204,8 +214,13 @@ class Starter:
         self._loop.forget(descriptor)
         os.close(descriptor)
         run.status = None
-        if said == READY:
-            run.is_ready = True
+        enforced = enforced_of(said)
+        if enforced is not None:
+            fact = ready_fact(run.run_id, enforced)
+            if is_written(said):
+                run.apply(fact)
+            else:
+                self._table.note(run, fact)
             self._table.changed(run)
         elif said:
             run.error = said.decode(errors="replace")

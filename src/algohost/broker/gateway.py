@@ -246,14 +246,6 @@ class Gateway:
         """The account's money; ``realised`` is today's."""
         return self._opened(account_id).broker.funds(day_of(self._market.now()))
 
-    def day_pnl(self, strategy_id: StrategyId) -> DayPnl:
-        """What a strategy gained today, over the accounts that are open here."""
-        gained = DayPnl()
-        for account_id in self._accounts:
-            scope = Scope(account_id=account_id, strategy_id=strategy_id)
-            gained += self.day_pnls(scope).get(strategy_id, DayPnl())
-        return gained
-
     def day_pnls(self, scope: Scope) -> Mapping[StrategyId | None, DayPnl]:
         """What each book in scope gained today, that holds something or traded today."""
         account, prices = self._opened(scope.account_id), Prices(self._market)

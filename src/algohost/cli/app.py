@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 
 from algohost import __version__
-from algohost.cli import people, strategies
-from algohost.cli.console import Exit, refuse, say
-from algohost.cli.options import ConfigFile, DataDir, Json, User
+from algohost.cli import calendars, configuring, environments, people, strategies
+from algohost.cli.console import Exit, print_refusal, refuse, say
+from algohost.cli.options import AsUser, Common, ServerFlags, with_options
 from algohost.domain.errors import AlgohostError
 
 app = typer.Typer(
@@ -27,14 +27,10 @@ app = typer.Typer(
 )
 app.add_typer(people.user_app, name="user")
 app.add_typer(people.key_app, name="key")
+app.add_typer(calendars.app, name="calendar")
+app.add_typer(configuring.keys_app, name="keys")
 app.add_typer(strategies.app, name="strategy")
-
-Host = Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")]
-Port = Annotated[int | None, typer.Option(help="Port of pages and API. [default: 5000]")]
-FeedPort = Annotated[int | None, typer.Option(help="Port of the feed. [default: 8765]")]
-Market = Annotated[
-    str | None, typer.Option(help="synthetic, or recorded:FILE. [default: synthetic]")
-]
+app.add_typer(environments.app, name="environments")
 
 
 def run(words: list[str]) -> int:
@@ -54,6 +50,9 @@ def run(words: list[str]) -> int:
         shown = getattr(error, "show", None)  # typer's own errors: the usage and a sentence
         if shown is None:
             raise
+        said = getattr(error, "format_message", None)
+        if "--json" in words and said is not None:
+            print_refusal(said(), code="WRONG_USAGE")
         shown()
         return int(getattr(error, "exit_code", Exit.WRONG_USAGE))
     return code if isinstance(code, int) else Exit.DONE
@@ -75,88 +74,72 @@ def _root(
 
 
 @app.command()
+@with_options
 def up(
-    host: Host = None,
-    port: Port = None,
-    feed_port: FeedPort = None,
-    market: Market = None,
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    as_json: Json = False,
+    flags: ServerFlags,
+    common: Common,
 ) -> int:
     """Start the server in the background, if none runs, and say where it is."""
     from algohost.cli import launch
 
-    flags = {"host": host, "port": port, "feed_port": feed_port, "market": market}
-    return launch.up(flags, data_dir=data_dir, config=config, as_json=as_json)
+    return launch.up(flags.given(), **vars(common))
 
 
 @app.command()
+@with_options
 def serve(
-    host: Host = None,
-    port: Port = None,
-    feed_port: FeedPort = None,
-    market: Market = None,
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    as_json: Json = False,  # noqa: ARG001 - read by run, for a refusal
+    flags: ServerFlags,
+    common: Common,
 ) -> int:
     """Run the server in the foreground. SIGTERM ends it and leaves strategies running."""
     from algohost.cli import serving
 
-    flags = {"host": host, "port": port, "feed_port": feed_port, "market": market}
-    return serving.serve({**flags, "data_dir": data_dir}, config=config)
+    return serving.serve(flags.given(data_dir=common.data_dir), config=common.config)
 
 
 @app.command()
+@with_options
 def down(
+    common: Common,
     everything: Annotated[
         bool, typer.Option("--all", help="Stop every strategy and the agent too.")
     ] = False,
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    as_json: Json = False,
 ) -> int:
     """Stop the server. Strategies go on running, unless --all is given."""
     from algohost.cli import launch
 
-    return launch.down(everything, data_dir=data_dir, config=config, as_json=as_json)
+    return launch.down(everything, **vars(common))
 
 
 @app.command()
+@with_options
 def status(
-    user: User = None,
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    as_json: Json = False,
+    common: AsUser,
 ) -> int:
     """Show the server and how each strategy stands."""
-    return strategies.status(user, data_dir=data_dir, config=config, as_json=as_json)
+    return strategies.status(common)
 
 
 @app.command()
-def doctor(data_dir: DataDir = None, config: ConfigFile = None, as_json: Json = False) -> int:
+@with_options
+def doctor(common: Common) -> int:
     """Check this machine and this installation, one line each."""
     from algohost.cli import doctor as checks
 
-    return checks.doctor(data_dir, config=config, as_json=as_json)
+    return checks.doctor(**vars(common))
 
 
 @app.command("config")
+@with_options
 def show_config(
-    host: Host = None,
-    port: Port = None,
-    feed_port: FeedPort = None,
-    market: Market = None,
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    as_json: Json = False,
+    flags: ServerFlags,
+    common: Common,
 ) -> int:
     """Show every setting, its value and where the value came from."""
     from algohost.cli import settings_table
 
-    flags = {"host": host, "port": port, "feed_port": feed_port, "market": market}
-    return settings_table.show({**flags, "data_dir": data_dir}, config=config, as_json=as_json)
+    given = flags.given(data_dir=common.data_dir)
+    return settings_table.show(given, config=common.config, as_json=common.as_json)
 
 
 @app.command(

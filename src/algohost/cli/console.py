@@ -7,10 +7,12 @@ reachable. With ``--json`` the answer, or the refusal, is one JSON object on the
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from enum import IntEnum
 from typing import Any
 
 from algohost.domain.errors import AlgohostError, Unavailable
+from algohost.domain.ids import IST
 
 
 class Exit(IntEnum):
@@ -50,16 +52,15 @@ def answer(as_json: bool, data: Mapping[str, Any], *lines: str) -> None:
 def refuse(error: AlgohostError, *, as_json: bool = False) -> int:
     """Says why not, and returns the exit code of it."""
     if as_json:
-        envelope: dict[str, Any] = {
-            "success": False,
-            "message": error.message,
-            "error_code": error.code,
-        }
-        if error.details:
-            envelope["details"] = error.details
-        print(json.dumps(envelope, default=str))
+        print_refusal(error.message, code=error.code, details=error.details)
     note(f"algohost: {error.message}")
     return Exit.NOT_REACHABLE if isinstance(error, NotReachable) else Exit.REFUSED
+
+
+def print_refusal(message: str, *, code: str, details: Mapping[str, Any] | None = None) -> None:
+    """Prints a refusal as one JSON object."""
+    envelope = {"success": False, "message": message, "error_code": code}
+    print(json.dumps({**envelope, "details": details} if details else envelope, default=str))
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
@@ -70,3 +71,10 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in [list(heads), *cells]
     ]
+
+
+def ist(at: str | None) -> str | None:
+    """A moment of the server's JSON as people read it: ``21 Nov 2026 21:20:10 IST``."""
+    if at is None:
+        return None
+    return datetime.fromisoformat(at).astimezone(IST).strftime("%d %b %Y %H:%M:%S IST")

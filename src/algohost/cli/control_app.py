@@ -15,16 +15,24 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from algohost import __version__
+from algohost.cli.control_calendars import CalendarControl
+from algohost.cli.control_environments import EnvironmentControl
+from algohost.cli.control_settings import SettingsControl
 from algohost.domain.errors import AlgohostError, Conflict, Invalid, NotFound, Unauthorized
-from algohost.domain.runs import Run
+from algohost.domain.runs import Run, signal_name
 from algohost.domain.strategies import Phase
 from algohost.domain.users import User, paper_account
+from algohost.host import requirements
+from algohost.host.log_search import search
+from algohost.web.logs import MOST_RUNS, page_json, query_of
 from algohost.web.rows import row, rows
+from algohost.web.usage import figures
 
 if TYPE_CHECKING:
     from algohost.web.services import Host
@@ -47,6 +55,7 @@ def create_control_app(
         ("GET", "/v1/status", control.status),
         ("POST", "/v1/down", control.down),
         ("POST", "/v1/users", control.add_user),
+        ("POST", "/v1/passwords", control.set_password),
         ("POST", "/v1/keys", control.new_key),
         ("GET", "/v1/strategies", control.list_strategies),
         ("POST", "/v1/strategies", control.add_strategy),
@@ -55,6 +64,10 @@ def create_control_app(
         ("POST", "/v1/strategies/{id}/start", control.start_strategy),
         ("POST", "/v1/strategies/{id}/stop", control.stop_strategy),
         ("GET", "/v1/strategies/{id}/log", control.log),
+        ("GET", "/v1/strategies/{id}/search", control.search),
+        *control.settings.table,
+        *control.calendars.table,
+        *control.environments.table,
     ]
     routes = [Route(path, _guarded(act, token), methods=[method]) for method, path, act in table]
     return Starlette(routes=routes, exception_handlers={404: _nothing_there})
@@ -66,6 +79,9 @@ class _Control:
     def __init__(self, host: "Host", end: Callable[[], None]) -> None:
         self._host = host
         self._end = end
+        self.settings = SettingsControl(host, self._actor)
+        self.calendars = CalendarControl(host, self._actor)
+        self.environments = EnvironmentControl(host, self._actor)
 
     # ---- the server
 
@@ -73,6 +89,7 @@ class _Control:
         settings = self._host.settings
         has_users = self._host.identity.has_users()
         token = None if has_users else self._host.identity.setup_token()
+        trouble = await run_in_threadpool(self._host.variables.trouble)
         return _done(
             version=__version__,
             pid=os.getpid(),
@@ -83,6 +100,7 @@ class _Control:
             setup_link=f"{settings.web_url}/setup?token={token}" if token else None,
             has_users=has_users,
             agent=self._host.agent.is_connected,
+            secrets_trouble=trouble,
         )
 
     async def status(self, request: Request) -> Response:
@@ -131,6 +149,12 @@ class _Control:
         await self._host.gateway.recover(paper_account(user))
         return _done(user={"id": user.id, "name": user.name, "is_admin": user.is_admin})
 
+    async def set_password(self, request: Request) -> Response:
+        body = await _body(request)
+        user = self._user_named(_text(body, "name"))
+        await self._host.identity.set_password(user.id, _text(body, "password"))
+        return _done(user=user.name)
+
     async def new_key(self, request: Request) -> Response:
         user = self._user_named(_text(await _body(request), "name"))
         return _done(user=user.name, key=await self._host.identity.new_key(user.id))
@@ -171,6 +195,7 @@ class _Control:
         except binascii.Error as error:
             message = "The file's content arrived damaged; send it again."
             raise Invalid(message) from error
+        asked = requirements.check(_text(body, "requirements")) if "requirements" in body else ""
         view = await self._host.strategies.add(
             owner=self._actor(request),
             name=_text(body, "name"),
@@ -178,13 +203,20 @@ class _Control:
             content=content,
             exchange=_text(body, "exchange"),
         )
+        if asked:
+            await self._host.environments.set_requirements(view.strategy, asked)
         return _done(strategy=row(view, self._host))
 
     async def show_strategy(self, request: Request) -> Response:
         actor, strategy_id = self._actor(request), request.path_params["id"]
         view = self._host.strategies.get(actor, strategy_id)
         runs = self._host.strategies.runs(actor, strategy_id, limit=10)
-        return _done(strategy=row(view, self._host), runs=[_run_row(run) for run in runs])
+        used = await run_in_threadpool(figures, self._host, view)
+        return _done(
+            strategy=row(view, self._host),
+            runs=[_run_row(run) for run in runs],
+            usage={"now": used["now"], "events": used["events"]},
+        )
 
     async def delete_strategy(self, request: Request) -> Response:
         await self._host.strategies.delete(self._actor(request), request.path_params["id"])
@@ -224,6 +256,14 @@ class _Control:
             message = f"{strategy_id} is still {phase} after {seconds:.0f} s; look again later."
             raise Conflict(message, code="NOT_SETTLED") from error
 
+    async def search(self, request: Request) -> Response:
+        """Lines of all runs' logs, asked for as in ``GET /python/search/<id>``."""
+        actor, strategy_id = self._actor(request), request.path_params["id"]
+        service = self._host.strategies
+        runs = await run_in_threadpool(service.runs, actor, strategy_id, limit=MOST_RUNS)
+        page = await search(self._host.logs.folder, runs, query_of(request.query_params))
+        return _done(**page_json(page, runs))
+
     async def log(self, request: Request) -> Response:
         """The newest run's log, one JSON object per piece; with ``follow=1`` until it ends."""
         actor, strategy_id = self._actor(request), request.path_params["id"]
@@ -246,10 +286,10 @@ class _Control:
             return latest is not None and latest.id == run.id and latest.is_live
 
         live = still_live(run.id)
-        tail = logs.tail(run)
+        tail = await run_in_threadpool(logs.tail, run)
         yield _piece(lines=tail.lines, end=tail.end, truncated=tail.truncated)
         if not live:
-            rest = logs.rest(run, tail.end)
+            rest = await run_in_threadpool(logs.rest, run, tail.end)
             if rest.lines:
                 yield _piece(lines=rest.lines, end=rest.end, truncated=False)
         elif follow:
@@ -327,7 +367,12 @@ def _run_row(run: Run) -> dict[str, Any]:
         "started_at": run.started_at.isoformat() if run.started_at else None,
         "ended_at": run.ended_at.isoformat() if run.ended_at else None,
         "outcome": str(run.outcome) if run.outcome else None,
+        "signal": signal_name(run.outcome.signal) if run.outcome and run.outcome.signal else None,
+        "reason": run.outcome.reason if run.outcome else "",
+        "attempt": run.attempt,
+        "stopped_by": run.stop_asked_by,
         "pid": run.process.pid if run.process else None,
         "peak_memory_bytes": run.peak_memory_bytes,
+        "cpu_seconds": run.cpu_seconds,
         "log_name": run.log_name,
     }

@@ -6,10 +6,11 @@ Standard library only and light, so that a command answers at once.
 import http.client
 import json
 import socket
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from algohost.cli.console import NotReachable
 from algohost.cli.rundir import RunDir
@@ -63,13 +64,16 @@ class Control:
         finally:
             connection.close()
 
+    def server(self) -> dict[str, Any] | None:
+        """What the running server says of itself; ``None`` where none answers."""
+        try:
+            return self.ask("GET", "/v1/server", timeout_seconds=5)
+        except AlgohostError:
+            return None
+
     def is_answering(self) -> bool:
         """Whether a server is there."""
-        try:
-            self.ask("GET", "/v1/server", timeout_seconds=5)
-        except AlgohostError:
-            return False
-        return True
+        return self.server() is not None
 
     def _send(
         self,
@@ -129,12 +133,21 @@ class Control:
         return NotReachable(f"No server runs on {data_dir}; start one with 'algohost up'.")
 
 
+def running_ports(server: Mapping[str, Any] | None) -> dict[str, int]:
+    """The ports on which a server listens that says so of itself, by the names of the settings."""
+    addresses = {} if server is None else {"port": server["web"], "feed_port": server["feed"]}
+    ports = {name: urlsplit(str(url)).port for name, url in addresses.items()}
+    return {name: port for name, port in ports.items() if port is not None}
+
+
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: Path, timeout_seconds: float | None) -> None:
         super().__init__("control", timeout=timeout_seconds)
         self._path = path
 
     def connect(self) -> None:
+        if sys.platform == "win32":
+            raise NotImplementedError("there are no Unix sockets")
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         try:

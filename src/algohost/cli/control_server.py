@@ -22,6 +22,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from algohost.cli.control_app import create_control_app
 from algohost.cli.rundir import RunDir
+from algohost.runner.processes import belongs_to_a_run
 from algohost.web.serving import EmbeddedServer
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class ControlServer:
         self._run_dir.token.unlink(missing_ok=True)
 
     def _unix_socket(self) -> socket.socket:
+        if sys.platform == "win32":
+            raise NotImplementedError("there are no Unix sockets")
         path = self._run_dir.socket
         path.unlink(missing_ok=True)  # of a server that died: the lock says it is gone
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -95,23 +98,35 @@ class ControlServer:
 
 
 class _OwnUserOnly(H11Protocol):
-    """Hangs up on every peer that is neither this process's user nor root."""
+    """Hangs up on every peer that is neither this process's user nor root, and on every run."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        peer = _peer_uid(transport)
-        if peer is not None and peer not in {os.getuid(), 0}:
-            log.warning("control_refused peer_uid=%d", peer)
+        uid, pid = _peer_uid(transport), _peer_pid(transport)
+        is_other = sys.platform != "win32" and uid is not None and uid not in {os.getuid(), 0}
+        if is_other or (pid is not None and belongs_to_a_run(pid)):
+            log.warning("control_refused peer_uid=%s peer_pid=%s", uid, pid)
             transport.abort()
 
 
 def _peer_uid(transport: asyncio.Transport) -> int | None:
     """The user at the other end, as the kernel knows it; None where the kernel cannot say."""
+    peer = _peer(transport)
+    return None if peer is None else peer[1]
+
+
+def _peer_pid(transport: asyncio.Transport) -> int | None:
+    """The process that connected; None where the kernel cannot say."""
+    peer = _peer(transport)
+    return None if peer is None else peer[0]
+
+
+def _peer(transport: asyncio.Transport) -> tuple[int, int] | None:
     if sys.platform != "linux":
         return None  # the folder's rights are the guard there
     peer = transport.get_extra_info("socket")
     duplicate = socket.socket(fileno=os.dup(peer.fileno()))  # uvloop's own cannot be asked
     with duplicate:
         credentials = duplicate.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    uid: int = _UCRED.unpack(credentials)[1]
-    return uid
+    pid, uid, _ = _UCRED.unpack(credentials)
+    return pid, uid

@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 
 from algohost import locate
 from algohost.cli.console import NotReachable, answer, note
-from algohost.cli.control_client import Control
+from algohost.cli.control_client import Control, running_ports
 from algohost.cli.rundir import RunDir
 from algohost.domain.errors import AlgohostError, Conflict, Unavailable
+from algohost.runner.system import system
 
 START_SECONDS: Final = 60.0
 DOWN_SECONDS: Final = 60.0
@@ -56,7 +57,7 @@ def up(
             stdin=subprocess.DEVNULL,
             stdout=server_log,
             stderr=server_log,
-            start_new_session=True,
+            **system.DETACHED,
         )
     found = _wait_for_page(control, child, log_start)
     if found is None:  # another 'up' was faster
@@ -86,11 +87,7 @@ def down(everything: bool, *, data_dir: Path | None, config: Path | None, as_jso
 
 def _refuse_other_settings(flags: Mapping[str, object], found: Mapping[str, Any]) -> None:
     """What was asked for must be what runs, or the asker would believe it."""
-    runs = {
-        "port": urlsplit(str(found["web"])).port,
-        "feed_port": urlsplit(str(found["feed"])).port,
-        "market": found["market"],
-    }
+    runs = {**running_ports(found), "market": found["market"]}
     for name, value in flags.items():
         if value is not None and name in runs and str(value) != str(runs[name]):
             raise Conflict(
@@ -197,15 +194,12 @@ def _wait_until_gone(run_dir: RunDir) -> None:
 
 async def _end_agent(place: Path) -> bool:
     """Ends the agent with every run it still has; False where there is none."""
-    from algohost.agent.client import AgentClient, AgentUnavailable
+    from algohost.agent.client import AgentUnavailable
+    from algohost.agent.daemon import dismiss
     from algohost.host.launch import Folders
 
     try:
-        client = await AgentClient.connect(Folders(data=place).agent)
-        try:
-            await client.shutdown(stop_runs=True)
-        finally:
-            await client.close()
+        await dismiss(Folders(data=place).agent, stop_runs=True, timeout_seconds=None)
     except AgentUnavailable:
         return False
     return True
@@ -218,6 +212,8 @@ def _where(found: Mapping[str, Any], first: str) -> list[str]:
         f"  feed   {found['feed']}",
         f"  data   {found['data_dir']}",
     ]
+    if found.get("secrets_trouble"):
+        lines += ["", str(found["secrets_trouble"])]
     if found.get("setup_link"):
         lines += ["", "Make the administrator with this link; it works once, for 24 hours:"]
         lines += [f"  {found['setup_link']}"]

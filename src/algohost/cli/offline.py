@@ -1,4 +1,4 @@
-"""The users of a data directory while no server runs on it."""
+"""The users and the keys of a data directory while no server runs on it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,10 @@ from algohost.cli.rundir import RunDir
 from algohost.settings import load
 
 if TYPE_CHECKING:
+    from algohost.host.calendars import CalendarService
     from algohost.host.identity import Identity
+    from algohost.store.database import Database
+    from algohost.store.vault import Vault
 
 
 @contextmanager
@@ -25,3 +28,25 @@ def open_identity(data_dir: Path | None, config: Path | None) -> "Iterator[Ident
     run_dir.make()
     with run_dir.locked(), bootstrap.open_identity(settings) as identity:
         yield identity
+
+
+@contextmanager
+def open_vault(data_dir: Path | None, config: Path | None) -> "Iterator[tuple[Database, Vault]]":
+    """Database and vault, held as ``open_identity`` does; raises the same."""
+    settings = load({"data_dir": data_dir}, config=config).settings
+    run_dir = RunDir(settings.data_dir)
+    run_dir.make()
+    with run_dir.locked(), bootstrap.open_vault(settings) as opened:
+        yield opened
+
+
+@contextmanager
+def open_calendars(
+    data_dir: Path | None, config: Path | None
+) -> "Iterator[tuple[CalendarService, Identity]]":
+    """Calendars and users, held as ``open_identity`` does; raises the same."""
+    settings = load({"data_dir": data_dir}, config=config).settings
+    run_dir = RunDir(settings.data_dir)
+    run_dir.make()
+    with run_dir.locked(), bootstrap.open_calendars(settings) as opened:
+        yield opened

@@ -6,13 +6,13 @@ lets it go when that process ends, however it ends.
 
 import os
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from algohost.domain.errors import Conflict, Invalid
+from algohost.runner.system import system
 
 _LONGEST_SOCKET_PATH: Final = 100  # sun_path is 104 or 108 bytes, by system
 
@@ -58,7 +58,7 @@ class RunDir:
         Raises ``Conflict`` with the holder's pid where another process holds it.
         """
         with self.lock_file.open("a+", encoding="ascii") as file:
-            if not _try_lock(file.fileno()):
+            if not system.try_lock(file.fileno()):
                 raise self._held()
             file.truncate(0)
             file.write(str(os.getpid()))
@@ -79,7 +79,7 @@ class RunDir:
     def locked_for_a_look(self) -> Iterator[None]:
         """``locked`` without making anything or writing who holds it."""
         with self.lock_file.open("r+", encoding="ascii") as file:
-            if not _try_lock(file.fileno()):
+            if not system.try_lock(file.fileno()):
                 raise self._held()
             yield
 
@@ -99,23 +99,3 @@ class RunDir:
             code="ALREADY_RUNNING",
             details={"pid": pid},
         )
-
-
-def _try_lock(fd: int) -> bool:
-    if sys.platform == "win32":
-        import msvcrt
-
-        try:
-            # far behind the pid, which stays readable: Windows locks are mandatory
-            os.lseek(fd, 4096, os.SEEK_SET)
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

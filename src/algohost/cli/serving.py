@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from algohost.cli import ports
+from algohost.cli import exposure, ports
 from algohost.cli.rundir import RunDir
 from algohost.settings import Loaded, load
 
@@ -14,12 +14,14 @@ log = logging.getLogger(__name__)
 def serve(flags: Mapping[str, object], *, config: Path | None) -> int:
     """Serves until SIGTERM or SIGINT; returns the exit code.
 
-    Raises, each with one sentence: ``Invalid`` for settings or an unwritable data directory,
-    ``Conflict`` where another server has the data directory or something has a port,
-    ``Unavailable`` where the database cannot be opened or is newer than the program.
+    Raises, each with one sentence: ``Invalid`` for settings and for a data directory that
+    cannot be written or that strategies may read, ``Conflict`` where another server has the
+    data directory or something has a port, ``Unavailable`` where the database cannot be opened
+    or is newer than the program.
     """
     loaded = load(flags, config=config)
     settings = loaded.settings
+    exposure.refuse(settings.data_dir)
     run_dir = RunDir(settings.data_dir)
     run_dir.make()
     with run_dir.locked():

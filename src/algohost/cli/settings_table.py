@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from algohost.cli.console import answer, note, table
+from algohost.cli.control_client import Control, running_ports
 from algohost.settings import Settings, load, variable_name
 
 
 def show(flags: Mapping[str, object], *, config: Path | None, as_json: bool) -> int:
-    """Prints the table of settings in force."""
+    """Prints the table of settings in force, and the ports of the server that runs."""
     loaded = load(flags, config=config)
     values = loaded.settings.model_dump(mode="json")
     data = {
@@ -22,10 +23,15 @@ def show(flags: Mapping[str, object], *, config: Path | None, as_json: bool) -> 
     }
     rows = [(name, _shown(values[name]), loaded.origins[name]) for name in data]
     lines = table(["SETTING", "VALUE", "FROM"], rows)
+    running = running_ports(Control(loaded.settings.data_dir).server())
+    others = [f"{name} {port}" for name, port in running.items() if port != values[name]]
+    if others:
+        lines += ["", f"The server that runs was started with other ports: {', '.join(others)}."]
     answer(
         as_json,
         {
             "settings": data,
+            "running": running or None,
             "config_file": str(loaded.config_file) if loaded.config_file else None,
             "unknown_variables": list(loaded.unknown_variables),
         },

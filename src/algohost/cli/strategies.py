@@ -1,19 +1,18 @@
 """``algohost strategy`` and ``algohost status``: asked of the running server."""
 
 import base64
+import io
 import json
-from datetime import datetime
+import zipfile
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from algohost import locate
-from algohost.cli.console import answer, note, table
-from algohost.cli.control_client import Control
-from algohost.cli.options import ConfigFile, DataDir, Json, User
+from algohost.cli.console import answer, ist, note, table
+from algohost.cli.options import AsUser, with_options
 from algohost.domain.errors import Invalid, TooLarge
-from algohost.domain.ids import IST
+from algohost.host import bundles
 
 app = typer.Typer(no_args_is_help=True, help="Strategies: add, look at, start and stop them.")
 
@@ -22,131 +21,138 @@ NoWait = Annotated[
     bool, typer.Option("--no-wait", help="Return at once instead of when it has happened.")
 ]
 
-_MOST_BYTES = 16 * 1024 * 1024  # more is not even sent; the server's own limit is lower
+_MEGABYTE = 1024 * 1024
+_MOST_BYTES = 24 * 1024 * 1024  # more is not even sent; the server's own limit is lower
 _START_SECONDS = 700.0
 
 
 @app.command("add")
+@with_options
 def add(
     file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False)],
     name: Annotated[str, typer.Option("--name", help="What to call it.")],
+    common: AsUser,
     exchange: Annotated[str, typer.Option("--exchange", help="Its exchange.")] = "NSE",
-    user: User = None,
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    as_json: Json = False,
+    requirements: Annotated[
+        Path | None, typer.Option("--requirements", help="Packages it asks for, one a line.")
+    ] = None,
 ) -> int:
-    """Add a strategy from a .py file and print its id."""
+    """Add a strategy from a .py file, a .zip or a folder with a main.py, and print its id."""
+    file_name, content = _packed(file) if file.is_dir() else (file.name, _read(file))
     body = {
         "name": name,
-        "file_name": file.name,
+        "file_name": file_name,
         "exchange": exchange,
-        "content": base64.b64encode(_read(file)).decode("ascii"),
+        "content": base64.b64encode(content).decode("ascii"),
     }
-    added = _control(data_dir, config, user).ask("POST", "/v1/strategies", body)["strategy"]
+    if requirements is not None:
+        body["requirements"] = read_text(requirements)
+    added = common.control().ask("POST", "/v1/strategies", body)["strategy"]
     if added.get("problem"):
         note(f"algohost: added as a draft, because it does not compile: {_problem(added)}.")
-    answer(as_json, {"strategy": added}, added["id"])
+    answer(common.as_json, {"strategy": added}, added["id"])
     return 0
 
 
 @app.command("list")
+@with_options
 def list_all(
-    user: User = None, data_dir: DataDir = None, config: ConfigFile = None, as_json: Json = False
+    common: AsUser,
 ) -> int:
     """List strategies and how they stand."""
-    found = _control(data_dir, config, user).ask("GET", "/v1/strategies")["strategies"]
+    found = common.control().ask("GET", "/v1/strategies")["strategies"]
     lines = _listing(found) if found else ["No strategies yet; add one: algohost strategy add."]
-    answer(as_json, {"strategies": found}, *lines)
+    answer(common.as_json, {"strategies": found}, *lines)
     return 0
 
 
 @app.command("show")
+@with_options
 def show(
     strategy_id: StrategyIdArgument,
-    user: User = None,
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    as_json: Json = False,
+    common: AsUser,
 ) -> int:
     """Show one strategy and its last runs."""
-    found = _control(data_dir, config, user).ask("GET", f"/v1/strategies/{strategy_id}")
-    runs = [
-        (r["id"], r["outcome"] or r["state"], _ist(r["started_at"]), _ist(r["ended_at"]), r["pid"])
-        for r in found["runs"]
-    ]
-    lines = _details(found["strategy"])
+    found = common.control().ask("GET", f"/v1/strategies/{strategy_id}")
+    runs = [_run(one) for one in found["runs"]]
+    lines = [*_details(found["strategy"]), *_use(found["usage"])]
     if runs:
-        lines += ["", *table(["RUN", "OUTCOME", "STARTED", "ENDED", "PID"], runs)]
-    answer(as_json, {"strategy": found["strategy"], "runs": found["runs"]}, *lines)
+        lines += ["", *table(_RUN_HEADS, runs)]
+    told = {"strategy": found["strategy"], "runs": found["runs"], "usage": found["usage"]}
+    answer(common.as_json, told, *lines)
     return 0
 
 
 @app.command("start")
+@with_options
 def start(
     strategy_id: StrategyIdArgument,
+    common: AsUser,
     no_wait: NoWait = False,
-    user: User = None,
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    as_json: Json = False,
 ) -> int:
     """Start a strategy, and wait until it runs."""
-    return _act("start", strategy_id, no_wait, _control(data_dir, config, user), as_json)
+    return _act("start", strategy_id, no_wait, common)
 
 
 @app.command("stop")
+@with_options
 def stop(
     strategy_id: StrategyIdArgument,
+    common: AsUser,
     no_wait: NoWait = False,
-    user: User = None,
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    as_json: Json = False,
 ) -> int:
     """Stop a strategy, and wait until it is gone."""
-    return _act("stop", strategy_id, no_wait, _control(data_dir, config, user), as_json)
+    return _act("stop", strategy_id, no_wait, common)
 
 
 @app.command("logs")
+@with_options
 def logs(
     strategy_id: StrategyIdArgument,
+    common: AsUser,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")
     ] = False,
-    user: User = None,
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    as_json: Json = False,
+    text: Annotated[
+        str | None, typer.Option("--search", help="Find this in the logs of all runs instead.")
+    ] = None,
+    regex: Annotated[
+        bool, typer.Option("--regex", help="What is searched for is a regular expression.")
+    ] = False,
+    level: Annotated[
+        str | None, typer.Option("--level", help="Only lines of this level and above.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", help="Only lines from this time in IST on.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", help="Only lines up to this time in IST.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", help="At most so many lines, the newest.")] = 200,
 ) -> int:
-    """Print the log of the newest run. With --json, one object per piece."""
-    control = _control(data_dir, config, user)
-    pieces = control.stream(f"/v1/strategies/{strategy_id}/log", follow=1 if follow else 0)
-    for piece in pieces:
-        if as_json:
-            print(json.dumps(piece), flush=True)
-        elif piece["lines"]:
-            print("\n".join(piece["lines"]), flush=True)
-    return 0
+    """Print the log of the newest run, or find lines in the logs of all. --json gives objects."""
+    path = f"/v1/strategies/{strategy_id}"
+    if text or level or since or until:
+        query = {"q": text, "level": level, "from": since, "to": until, "limit": limit}
+        return _find(common, f"{path}/search", {**query, "regex": 1 if regex else None})
+    return _print_log(common, f"{path}/log", follow=follow)
 
 
 @app.command("delete")
+@with_options
 def delete(
     strategy_id: StrategyIdArgument,
-    user: User = None,
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    as_json: Json = False,
+    common: AsUser,
 ) -> int:
     """Delete a strategy that is not running."""
-    _control(data_dir, config, user).ask("DELETE", f"/v1/strategies/{strategy_id}")
-    answer(as_json, {"deleted": strategy_id}, f"Deleted {strategy_id}.")
+    common.control().ask("DELETE", f"/v1/strategies/{strategy_id}")
+    answer(common.as_json, {"deleted": strategy_id}, f"Deleted {strategy_id}.")
     return 0
 
 
-def status(user: str | None, *, data_dir: Path | None, config: Path | None, as_json: bool) -> int:
+def status(common: AsUser) -> int:
     """Shows the server and how each strategy stands."""
-    found = _control(data_dir, config, user).ask("GET", "/v1/status")
+    found = common.control().ask("GET", "/v1/status")
     counts = ", ".join(f"{n} {phase.replace('_', ' ')}" for phase, n in found["counts"].items())
     lines = [
         f"Server   {found['web']} (process {found['pid']}, version {found['version']})",
@@ -156,25 +162,72 @@ def status(user: str | None, *, data_dir: Path | None, config: Path | None, as_j
         f"Agent    {'answers' if found['agent'] else 'does not answer'}",
         f"         {counts or 'no strategies yet'}",
     ]
+    if found.get("secrets_trouble"):
+        lines += ["", found["secrets_trouble"]]
     if found["strategies"]:
         lines += ["", *_listing(found["strategies"])]
-    answer(as_json, found, *lines)
+    answer(common.as_json, found, *lines)
     return 0
 
 
-def _act(verb: str, strategy_id: str, no_wait: bool, control: Control, as_json: bool) -> int:
+def _find(common: AsUser, path: str, query: dict[str, Any]) -> int:
+    found = common.control().ask("GET", path, **query)
+    lines = [f"{hit['run_id']} {hit['at']} {hit['text']}" for hit in found["hits"]]
+    if found["cursor"]:
+        lines.append("There is more; give an earlier time with --until, or a higher --limit.")
+    fields = {"hits": found["hits"], "cursor": found["cursor"]}
+    answer(common.as_json, fields, *(lines or ["Nothing was found."]))
+    return 0
+
+
+def _print_log(common: AsUser, path: str, *, follow: bool) -> int:
+    for piece in common.control().stream(path, follow=1 if follow else 0):
+        if common.as_json:
+            print(json.dumps(piece), flush=True)
+        elif piece["lines"]:
+            print("\n".join(piece["lines"]), flush=True)
+    return 0
+
+
+def _act(verb: str, strategy_id: str, no_wait: bool, common: AsUser) -> int:
     path = f"/v1/strategies/{strategy_id}/{verb}"
     wait = 0 if no_wait else 1
-    found = control.ask("POST", path, timeout_seconds=_START_SECONDS, wait=wait)["strategy"]
+    said = common.control().ask("POST", path, timeout_seconds=_START_SECONDS, wait=wait)
+    found = said["strategy"]
     pid = f" (process {found['pid']})" if found.get("pid") and found["phase"] == "running" else ""
-    said = f" {found['sentence']}" if found["sentence"] else ""
+    why = f" {found['sentence']}" if found["sentence"] else ""
     phase = found["phase"].replace("_", " ")
-    answer(as_json, {"strategy": found}, f"{found['name']} is {phase}{pid}.{said}")
+    answer(common.as_json, {"strategy": found}, f"{found['name']} is {phase}{pid}.{why}")
     return 0
 
 
-def _control(data_dir: Path | None, config: Path | None, user: str | None) -> Control:
-    return Control(locate.data_dir(data_dir, config=config), user=user)
+def read_text(file: Path) -> str:
+    """The text of a file. Raises ``Invalid`` where it cannot be read as UTF-8."""
+    try:
+        return _read(file).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        message = f"{file} is not text in UTF-8; save it as that."
+        raise Invalid(message, code="WRONG_ENCODING") from error
+
+
+def _packed(folder: Path) -> tuple[str, bytes]:
+    """A zip of a folder's files, without links and what tools have left in it."""
+    files: dict[str, bytes] = {}
+    room = bundles.MOST_BYTES
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if bundles.is_junk(name) or path.is_symlink() or not path.is_file():
+            continue
+        room -= path.stat().st_size
+        if room < 0 or len(files) == bundles.MOST_FILES:
+            message = f"The folder {folder} is too large for a strategy; leave data out of it."
+            raise TooLarge(message, code="TOO_LARGE")
+        files[name] = _read(path)
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
+    return f"{folder.resolve().name}.zip", made.getvalue()
 
 
 def _read(file: Path) -> bytes:
@@ -223,12 +276,45 @@ def _details(row: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _ist(at: str | None) -> str | None:
-    if at is None:
-        return None
-    return datetime.fromisoformat(at).astimezone(IST).strftime("%d %b %Y %H:%M:%S IST")
+def _use(usage: dict[str, Any]) -> list[str]:
+    """What a live run uses, and what was noted about it lately."""
+    now = usage["now"]
+    lines = []
+    if now is not None:
+        share = "not known yet" if now["cpu"] is None else f"{now['cpu']:.1f} % of a core"
+        lines.append(f"  cpu       {share}")
+        lines.append(f"  memory    {now['memory'] / _MEGABYTE:.1f} MB")
+        lines.append(f"  threads   {now['threads']}")
+        lines.append(f"  on disk   {(now['folder'] + now['log']) / _MEGABYTE:.1f} MB")
+    lines += [f"  note      {event['sentence']}" for event in usage["events"][:3]]
+    return lines
+
+
+_RUN_HEADS = ["RUN", "OUTCOME", "STARTED", "ENDED", "PID", "CPU", "PEAK", "ACCOUNT"]
+
+
+def _run(run: dict[str, Any]) -> tuple[object, ...]:
+    """The cells of one run; the last says which restart it was, who ended it, and why it ended."""
+    cpu, peak = run["cpu_seconds"], run["peak_memory_bytes"]
+    account = [
+        f"restart {run['attempt']}" if run["attempt"] else "",
+        f"stopped by {run['stopped_by']}" if run["stopped_by"] and run["ended_at"] else "",
+        str(run["signal"] or ""),
+        run["reason"],
+    ]
+    return (
+        run["id"],
+        run["outcome"] or run["state"],
+        ist(run["started_at"]),
+        ist(run["ended_at"]),
+        run["pid"],
+        None if cpu is None else f"{cpu:.2f} s",
+        None if peak is None else f"{peak / 1_048_576:.1f} MB",
+        "; ".join(one for one in account if one),
+    )
 
 
 def _problem(row: dict[str, Any]) -> str:
     problem = row["problem"]
-    return f"line {problem['line']}, column {problem['column']}: {problem['message']}"
+    file = f"{problem['file']}, " if problem.get("file") else ""
+    return f"{file}line {problem['line']}, column {problem['column']}: {problem['message']}"

@@ -17,12 +17,15 @@ from algohost.agent.client import (
     AgentRefused,
     AgentUnavailable,
     Snapshot,
+    Whereabouts,
 )
 from algohost.agent.daemon import ensure_agent
 from algohost.domain.decide import Sighting
 from algohost.domain.ids import RunId
 from algohost.domain.runs import Run
+from algohost.runner.measures import Usage
 from algohost.runner.messages import Launcher, LaunchSpec, RunFact
+from algohost.runner.system import system
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +38,16 @@ _ANSWER_SECONDS: Final = 60.0
 class AgentWatch:
     """Facts by run id, true as of the last message, while ``is_connected``."""
 
-    def __init__(self, state_dir: Path, *, launcher: Launcher = "zygote") -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        *,
+        launcher: Launcher = "zygote",
+        usage_seconds: float | None = None,
+    ) -> None:
         self._state_dir = state_dir
+        self._usage_seconds = usage_seconds
+        self._usage_listener: Callable[[Usage], None] = lambda _usage: None
         self._launcher = launcher
         self._warming: asyncio.Task[None] | None = None
         self._client: AgentClient | None = None
@@ -44,15 +55,37 @@ class AgentWatch:
         self._listener: Callable[[str], None] = lambda _run_id: None
         self._connected: Callable[[], None] = lambda: None
         self.losses = 0
+        self.usage_failures = 0
 
     @property
     def is_connected(self) -> bool:
         """Whether the agent answers and its snapshot has been read."""
         return self._client is not None
 
+    @property
+    def boot_id(self) -> str | None:
+        """The present boot of this machine, which is the agent's, too."""
+        return system.OwnProcesses().boot_id()
+
     def on_change(self, listener: Callable[[str], None], connected: Callable[[], None]) -> None:
         """Whom to tell: ``listener`` of each run's new fact, ``connected`` of each new line."""
         self._listener, self._connected = listener, connected
+
+    def on_usage(self, listener: Callable[[Usage], None]) -> None:
+        """Whom to tell what the live runs use, every ``usage_seconds``."""
+        self._usage_listener = listener
+
+    async def where(self, run_id: RunId) -> Whereabouts:
+        """Where the code of a run is. Raises ``AgentError``."""
+        with _answered_in_time():
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                return await self._line().where(run_id)
+
+    async def breach(self, run_id: RunId, *, why: str) -> None:
+        """Stops a run for its health; ``why`` becomes its reason. Raises ``AgentError``."""
+        with _answered_in_time():
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                self._hear(await self._line().breach(run_id, why=why))
 
     def fact(self, run_id: RunId) -> RunFact | None:
         """The newest that is known of a run."""
@@ -116,7 +149,7 @@ class AgentWatch:
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _listen(self, client: AgentClient) -> None:
-        async for event in client.events():
+        async for event in client.events(usage_seconds=self._usage_seconds):
             if isinstance(event, Snapshot):
                 self._facts = {fact.run_id: fact for fact in event.runs}
                 self._client = client
@@ -124,9 +157,19 @@ class AgentWatch:
                 self._connected()
                 if self._launcher == "zygote":
                     self._warming = asyncio.create_task(self._warm(client))
+            elif isinstance(event, Usage):
+                self._measured(event)
             else:
                 self._hear(event)
                 self._listener(event.run_id)
+
+    def _measured(self, usage: Usage) -> None:
+        """Figures for people: whatever is wrong with them, the line to the agent stays."""
+        try:
+            self._usage_listener(usage)
+        except Exception:
+            self.usage_failures += 1
+            log.exception("usage_failed count=%d", self.usage_failures)
 
     async def _warm(self, client: AgentClient) -> None:
         """Has the zygote ready before the first start asks for it."""

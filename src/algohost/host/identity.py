@@ -79,7 +79,6 @@ class Identity:
         self._by_name = {one.user.name.lower(): one.user.id for one in stored}
         self._sessions = self._load_sessions()
         self._keys: dict[str, tuple[str, Principal]] = {}
-        self._prefixes: dict[UserId, str] = {}
         for key in database.read(repository.live_keys):
             self._put_key(key)
         self._run_hashes: dict[RunId, str] = {}
@@ -313,10 +312,6 @@ class Identity:
         self._put_key(stored)
         return key
 
-    def key_prefix(self, user_id: UserId) -> str | None:
-        """The first eight digits of a user's API key, to recognise it by."""
-        return self._prefixes.get(user_id)
-
     def principal(self, key: str) -> Principal | None:
         """Who is behind an API key or a live run's token."""
         if len(key) > _LONGEST_SECRET:
@@ -348,7 +343,6 @@ class Identity:
         user = self._users[key.user_id]
         principal = Principal(user=user, account_id=paper_account(user))
         self._keys[key.key_hash] = (key.key_hash, principal)
-        self._prefixes[key.user_id] = key.prefix
 
     # ---- passwords
 

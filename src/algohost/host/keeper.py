@@ -15,6 +15,10 @@ class RunKeeper(Protocol):
     The acting methods raise ``AgentUnavailable`` while nobody answers.
     """
 
+    @property
+    def boot_id(self) -> str | None:
+        """What names the present boot of the machine that runs them, where it is known."""
+
     def on_change(self, listener: Callable[[str], None], connected: Callable[[], None]) -> None:
         """Whom to tell: ``listener`` of each run's new fact, ``connected`` of each new line."""
 

@@ -6,8 +6,10 @@ Every command names the user; somebody else's strategy is as good as none.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from weakref import WeakValueDictionary
 
 from sqlalchemy import Connection
 
@@ -16,16 +18,21 @@ from algohost.domain.errors import Conflict, Invalid, NotFound, Unavailable
 from algohost.domain.ids import StrategyId, is_strategy_id, strategy_id
 from algohost.domain.instruments import Exchange
 from algohost.domain.ports import Clock
+from algohost.domain.restarts import Again
 from algohost.domain.runs import Run
-from algohost.domain.strategies import Intent, Mode, Phase, Strategy, Wanted
+from algohost.domain.strategies import Intent, Mode, Phase, Strategy, Wanted, restart_of
 from algohost.domain.strategy_settings import StrategySettings
 from algohost.domain.users import User
+from algohost.host import bundles
 from algohost.host import source as source_text
+from algohost.host.reach import Ceilings, refuse_wider_limits, refuse_wider_reach
 from algohost.host.reconcile import Reconciler
+from algohost.host.refusals import refuse_draft, refuse_second_start, refuse_while_running
 from algohost.host.registry import Registry, RemovalListener, ViewListener
 from algohost.host.views import StrategyView
 from algohost.store import runs as stored_runs
 from algohost.store import strategies as stored
+from algohost.store import variables as stored_variables
 from algohost.store.database import Database
 
 log = logging.getLogger(__name__)
@@ -33,16 +40,34 @@ log = logging.getLogger(__name__)
 _ON_THE_WAY = frozenset({Phase.PENDING, Phase.STARTING, Phase.STOPPING})
 
 
+@dataclass(frozen=True, kw_only=True)
+class SourceFile:
+    """One file of a version."""
+
+    name: str
+    size: int
+    is_text: bool
+    """Whether it can be shown and edited."""
+
+
 class StrategyService:
     """The commands and looks of users, each checked for its owner."""
 
     def __init__(
-        self, *, clock: Clock, database: Database, registry: Registry, reconciler: Reconciler
+        self,
+        *,
+        clock: Clock,
+        database: Database,
+        registry: Registry,
+        reconciler: Reconciler,
+        ceilings: Ceilings,
     ) -> None:
         self._clock = clock
         self._database = database
         self._registry = registry
         self._reconciler = reconciler
+        self._ceilings = ceilings
+        self._saving: WeakValueDictionary[StrategyId, asyncio.Lock] = WeakValueDictionary()
 
     # ---- looking
 
@@ -64,10 +89,31 @@ class StrategyService:
         view = self._registry.find(strategy_id)
         return view is not None and _may_see(user, view)
 
-    def source(self, user: User, strategy_id: str) -> str:
-        """The text of the current version."""
-        view = self.get(user, strategy_id)
-        return source_text.decode(self._content(view.strategy))
+    def source(self, user: User, strategy_id: str, file: str = "") -> str:
+        """The text of a file of the current version; of the one that is run where none is named.
+
+        Raises ``NotFound`` for a file that is not there and ``Invalid`` for one that is no text.
+        """
+        strategy = self.get(user, strategy_id).strategy
+        content = self._content(strategy)
+        files = source_text.files_in(strategy.file_name, content)
+        name = file or source_text.main_file(strategy.file_name, content)
+        if name not in files:
+            raise NotFound(f"The strategy has no file “{name[:120]}”.", code="NO_FILE")
+        if len(files) > 1 and not source_text.is_text(files[name]):
+            raise Invalid(f"“{name[:120]}” is no text, so it cannot be shown.", code="NOT_TEXT")
+        return source_text.decode(files[name])
+
+    def files(self, user: User, strategy_id: str) -> Sequence[SourceFile]:
+        """The files of the current version; the one that is run comes first."""
+        strategy = self.get(user, strategy_id).strategy
+        content = self._content(strategy)
+        main = source_text.main_file(strategy.file_name, content)
+        found = source_text.files_in(strategy.file_name, content)
+        return [
+            SourceFile(name=name, size=len(found[name]), is_text=source_text.is_text(found[name]))
+            for name in sorted(found, key=lambda name: (name != main, name))
+        ]
 
     def runs(self, user: User, strategy_id: str, *, limit: int = 50) -> Sequence[Run]:
         """The newest runs, newest first."""
@@ -104,8 +150,9 @@ class StrategyService:
 
         Raises ``Invalid`` or ``TooLarge`` for what cannot be a strategy.
         """
-        plain_name = source_text.accept(file_name, content)
-        shown_name = _checked_name(name or plain_name.removesuffix(".py").replace("_", " "))
+        accepted = await source_text.prepare(file_name, content)
+        plain_name, content = accepted.file_name, accepted.content
+        shown_name = source_text.checked_name(name or PurePath(plain_name).stem.replace("_", " "))
         if exchange not in set(Exchange):
             known = ", ".join(Exchange)
             raise Invalid(f"“{exchange[:20]}” is not an exchange; choose one of {known}.")
@@ -129,27 +176,61 @@ class StrategyService:
                 problem=problem,
                 intent=Intent(number=0, wanted=Wanted.STOPPED, by=_name(owner), at=now),
                 created_at=now,
+                settings=StrategySettings()
+                if owner.is_admin
+                else self._ceilings.of_a_new_strategy(),
             )
             stored.insert(connection, strategy, content)
             return strategy
 
         return self._registry.put_strategy(await self._database.write(keep))
 
-    async def save_text(self, user: User, strategy_id: str, text: str) -> StrategyView:
-        """``save`` of an edited text, in the encoding and with the line ends that it had."""
-        view = self.get(user, strategy_id)
-        content = source_text.encode(text, like=self._content(view.strategy))
-        return await self.save(user, strategy_id, content)
+    async def save_text(
+        self, user: User, strategy_id: str, text: str, *, file: str = ""
+    ) -> StrategyView:
+        """``save`` with one edited file, in the encoding and with the line ends that it had."""
+        async with self._in_order(self.get(user, strategy_id)):
+            strategy = self.get(user, strategy_id).strategy
 
-    async def save(self, user: User, strategy_id: str, content: bytes) -> StrategyView:
-        """Makes a new version of the code. Raises ``Conflict`` while the strategy runs."""
+            def edited() -> bytes:
+                return source_text.edited(self._content(strategy), file or bundles.MAIN, text)
+
+            return await self._save(user, strategy, await asyncio.to_thread(edited))
+
+    async def save(
+        self, user: User, strategy_id: str, content: bytes, *, file_name: str = ""
+    ) -> StrategyView:
+        """Makes a new version of all the code: a script, or a zip where ``file_name`` says so.
+
+        Raises ``Conflict`` while the strategy runs.
+        """
+        async with self._in_order(self.get(user, strategy_id)):
+            strategy = self.get(user, strategy_id).strategy
+            accepted = await source_text.prepare(file_name or strategy.file_name, content)
+            renamed = replace(strategy, file_name=accepted.file_name)
+            return await self._save(user, renamed, accepted.content)
+
+    def _in_order(self, view: StrategyView) -> asyncio.Lock:
+        """Saves of one strategy follow each other: each changes a file of the version before."""
+        return self._saving.setdefault(view.strategy.id, asyncio.Lock())
+
+    async def _save(self, user: User, renamed: Strategy, content: bytes) -> StrategyView:
+        strategy_id, file_name = renamed.id, renamed.file_name
+        if not bundles.is_bundle(content):
+            source_text.accept(file_name, content)
+        problem = await source_text.find_problem(file_name, content)
+        version_id = await asyncio.to_thread(stored.version_of, content)
         view = self.get(user, strategy_id)
-        source_text.accept(view.strategy.file_name, content)
-        problem = await source_text.find_problem(view.strategy.file_name, content)
         async with self._registry.lock(view.strategy.id):
             view = self.get(user, strategy_id)
-            _refuse_while_running(view, "saved")
-            changed = replace(view.strategy, version_id=stored.version_of(content), problem=problem)
+            if view.phase not in {Phase.BACKING_OFF, Phase.WAITING}:  # what is saved starts then
+                refuse_while_running(view, "saved")
+            changed = replace(
+                view.strategy,
+                file_name=file_name,
+                version_id=version_id,
+                problem=problem,
+            )
             now, by = self._clock.now(), _name(user)
             await self._database.write(
                 lambda c: stored.save_version(c, changed, content, by=by, at=now)
@@ -157,14 +238,47 @@ class StrategyService:
             return self._registry.put_strategy(changed)
 
     async def configure(
-        self, user: User, strategy_id: str, settings: StrategySettings
+        self, user: User, strategy_id: str, changes: Mapping[str, object]
     ) -> StrategyView:
-        """Keeps how the strategy is run from its next start on."""
+        """Changes how the strategy is run from its next start on; other settings stay.
+
+        ``changes`` are JSON values. Raises ``Invalid`` for settings that no run may be launched
+        with, and ``Forbidden`` where somebody who is no administrator would have it reach more
+        files than before, or use more than the server's ceilings.
+        """
         view = self.get(user, strategy_id)
         async with self._registry.lock(view.strategy.id):
-            changed = replace(self.get(user, strategy_id).strategy, settings=settings)
-            await self._database.write(lambda c: stored.save_settings(c, changed))
-            return self._registry.put_strategy(changed)
+            view = self.get(user, strategy_id)
+            before = view.strategy
+            settings = before.settings.with_changes(changes)
+            self._reconciler.check_settings(settings)
+            if not user.is_admin:
+                refuse_wider_reach(before.settings, settings)
+                refuse_wider_limits(before.settings, settings, self._ceilings)
+            changed = replace(before, settings=settings)
+            at_rest = self._withdrawn(view, changed, by=_name(user))
+
+            def keep(connection: Connection) -> None:
+                stored.save_settings(connection, at_rest)
+                if at_rest.intent is not changed.intent:
+                    stored.add_intent(connection, at_rest.id, at_rest.intent)
+
+            await self._database.write(keep)
+            return self._registry.put_strategy(at_rest)
+
+    def _withdrawn(self, view: StrategyView, changed: Strategy, *, by: str) -> Strategy:
+        """``changed``, not wanted running any more if it has come to rest by itself.
+
+        Its old wish to run must not come to life again under another restart policy.
+        """
+        is_wanted = changed.intent.wanted is Wanted.RUNNING
+        if not is_wanted or view.phase not in {Phase.STOPPED, Phase.ERROR}:
+            return changed
+        if not isinstance(restart_of(changed, view.latest, view.earlier), Again):
+            return changed
+        number, now = changed.intent.number + 1, self._clock.now()
+        intent = Intent(number=number, wanted=Wanted.STOPPED, by=by, at=now)
+        return replace(changed, intent=intent)
 
     async def start(self, user: User, strategy_id: str) -> StrategyView:
         """Wants the strategy running; the intent and the run's row are on disk on return.
@@ -175,8 +289,8 @@ class StrategyService:
         view = self.get(user, strategy_id)
         async with self._registry.lock(view.strategy.id):
             view = self.get(user, strategy_id)
-            _refuse_second_start(view)
-            _refuse_draft(view.strategy)
+            refuse_second_start(view)
+            refuse_draft(view.strategy)
             await self._intend(view.strategy, Wanted.RUNNING, by=_name(user))
             if not self._is_live(view.strategy.id):  # something holds it back: say what
                 await self._first_step(view.strategy.id)
@@ -204,16 +318,21 @@ class StrategyService:
         return self.get(user, strategy_id)
 
     async def delete(self, user: User, strategy_id: str) -> None:
-        """Takes a strategy away; its runs, logs and orders stay on record.
+        """Takes a strategy away, with its variables and secrets; its runs, logs and orders stay.
 
         Raises ``Conflict`` while it runs.
         """
         view = self.get(user, strategy_id)
         async with self._registry.lock(view.strategy.id):
             view = self.get(user, strategy_id)
-            _refuse_while_running(view, "deleted")
+            refuse_while_running(view, "deleted")
             now = self._clock.now()
-            await self._database.write(lambda c: stored.mark_deleted(c, view.strategy.id, at=now))
+
+            def forget(connection: Connection) -> None:
+                stored.mark_deleted(connection, view.strategy.id, at=now)
+                stored_variables.remove_all(connection, view.strategy.id)
+
+            await self._database.write(forget)
             self._registry.remove(view.strategy.id)
 
     def _content(self, strategy: Strategy) -> bytes:
@@ -260,44 +379,3 @@ def _may_see(user: User, view: StrategyView) -> bool:
 
 def _name(user: User) -> str:
     return f"user:{user.name}"
-
-
-def _checked_name(name: str) -> str:
-    cleaned = " ".join(name.split())
-    if not cleaned or len(cleaned) > 80 or not cleaned.isprintable():
-        raise Invalid(
-            "A strategy's name has 1 to 80 printable characters; give it a shorter or plainer one.",
-            code="BAD_NAME",
-        )
-    return cleaned
-
-
-def _refuse_draft(strategy: Strategy) -> None:
-    if strategy.problem is not None:
-        problem = strategy.problem
-        raise Invalid(
-            f"Line {problem.line} does not compile ({problem.message});"
-            " mend it and save, then start.",
-            code="SOURCE_PROBLEM",
-            details={"line": problem.line, "column": problem.column},
-        )
-
-
-def _refuse_second_start(view: StrategyView) -> None:
-    if view.phase in {Phase.STOPPED, Phase.ERROR}:
-        return
-    run_id = view.latest.id if view.latest is not None and view.latest.is_live else None
-    said = f"run {run_id}" if run_id else "its start is on the way"
-    raise Conflict(
-        f"“{view.strategy.name}” is {view.phase.value} already ({said}); stop it first.",
-        code="ALREADY_RUNNING",
-        details={"run_id": run_id},
-    )
-
-
-def _refuse_while_running(view: StrategyView, done: str) -> None:
-    if view.phase not in {Phase.STOPPED, Phase.ERROR}:
-        raise Conflict(
-            f"“{view.strategy.name}” is {view.phase.value}; it can be {done} once it is stopped.",
-            code="STRATEGY_RUNNING",
-        )

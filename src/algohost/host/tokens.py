@@ -2,12 +2,16 @@
 
 import hashlib
 import secrets
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Final, Protocol
 
 from algohost.domain.ids import RunId
 from algohost.domain.strategies import Strategy
 from algohost.domain.users import Principal, paper_account
 from algohost.host.identity import Identity
+
+_PREFIX: Final = "Zk"
+"""Seldom printed, in hexadecimal neither (``5a6b``): a log is searched for tokens in less time."""
 
 
 class TokenIndex(Protocol):
@@ -37,14 +41,20 @@ class RunTokenIndex:
         )
         self._identity.add_run_token(token_hash, principal)
 
+    def restore(self, hashes: Mapping[RunId, str], live: Mapping[RunId, Strategy]) -> None:
+        """Makes the tokens of runs that outlived the server valid again."""
+        for run_id, token_hash in hashes.items():
+            if run_id in live:
+                self.add_run_token(token_hash, live[run_id], run_id)
+
     def drop_run_token(self, run_id: RunId) -> None:
         """From now on the run's token is unknown."""
         self._identity.drop_run_token(run_id)
 
 
 def mint() -> tuple[str, str]:
-    """A new token of 256 random bits in hexadecimal, and the hash under which it is kept."""
-    token = secrets.token_hex(32)
+    """A new token with 256 random bits in hexadecimal, and the hash under which it is kept."""
+    token = _PREFIX + secrets.token_hex(32)
     return token, hash_of(token)
 
 

@@ -9,19 +9,25 @@ import ctypes
 import gc
 import locale
 import os
-import signal
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
-from algohost.runner import client, records, script, stream
+from algohost.runner import client, confine, plain_stream, records, script, stream, whereabouts
+from algohost.runner.bounds import Enforced
+from algohost.runner.journal import Fact, Journal
+from algohost.runner.mask import mask_of
 from algohost.runner.messages import LaunchSpec
-from algohost.runner.processes import errno_words, exit_pair, set_mark
-from algohost.runner.request import READY, SETUP_FAILED, Request
+from algohost.runner.processes import errno_words, exit_pair
+from algohost.runner.reasons import Reason
+from algohost.runner.request import SETUP_FAILED, Request, ready, ready_fact
+from algohost.runner.system import system
 
 _SET_DUMPABLE, _SET_NAME, _NO_NEW_PRIVS = 4, 15, 38
+NICENESS = 10
+"""How much nicer than the server a run is: at a full machine a tenth of the server's share. With
+5 a busy loop per core made the slowest hundredth of the server's answers take twice as long."""
 
 
 class SetupError(Exception):
@@ -31,60 +37,127 @@ class SetupError(Exception):
 def become(request: bytes, status: int, search_path: list[str]) -> NoReturn:
     """Turns this process into the run. ``search_path`` is ``sys.path`` without a script's folder.
 
-    Never returns. Writes ``READY`` or a sentence of failure to the descriptor ``status``.
+    Never returns. Writes ``request.ready`` or a sentence of failure to the descriptor ``status``.
     """
     record = ""
     try:
         wanted = Request.from_bytes(request)
         record = wanted.record
-        source = _set_up(wanted, status, search_path)
+        source, enforced, is_written = _set_up(wanted, status, search_path)
     except BaseException as error:  # noqa: BLE001 - every failure here is a failure to start
         sentence = str(error) if isinstance(error, SetupError) else f"Could not start: {error!r}."
         if record:
             records.write(record, records.Record(code=SETUP_FAILED, error=sentence))
         _say(status, sentence.encode())
         os._exit(SETUP_FAILED)
-    _say(status, READY)
+    _say(status, ready(enforced, is_written=is_written))
     os.close(status)
 
-    def on_end(ended: int) -> None:
-        code, number = exit_pair(ended)
-        records.write(record, records.Record(code=code, signal=number))
+    main_pid = os.getpid()
+
+    def on_end(ended: int, reason: Reason | None) -> None:
+        if os.getpid() == main_pid:  # not a fork of the script's own that ran to its end
+            records.write(record, _record_of(ended, reason, wanted.spec))
 
     script.run(wanted.spec.script, source, on_end)
 
 
-def _set_up(wanted: Request, status: int, search_path: list[str]) -> bytes:
+def _set_up(
+    wanted: Request, status: int, search_path: list[str]
+) -> tuple[bytes, tuple[Enforced, ...], bool]:
     spec = wanted.spec
-    if os.getsid(0) != os.getpid():
-        with _step("begin a session of its own"):
-            os.setsid()
-    _reset_signals()
+    with _step("begin a session of its own"):
+        system.lead_session()
+    system.reset_signals()
+    _stand_back(wanted.group)
     _shut_off(spec.run_id)
     with _step("mark the process"):
-        set_mark(wanted.mark)
+        system.set_mark(wanted.mark)
     _take_descriptors(spec, status)
+    whereabouts.offer(wanted.record)  # before confinement, which shuts the folder
     os.umask(0o077)
     with _step(f"enter the working folder {spec.cwd}"):
         os.chdir(spec.cwd)
     with _step(f"read the script {spec.script}"), open(spec.script, "rb") as file:
         source = file.read()
+    journal = _Memory(wanted.record)
     with _step("confine the process"):
-        _confine(spec)
+        enforced = _confine(wanted, search_path)
     _take_environment(spec)
     _take_interpreter(spec, search_path)
     client.accelerate(spec.accelerate)
-    return source
+    return source, enforced, journal.keep(ready_fact(spec.run_id, enforced))
 
 
-def _confine(spec: LaunchSpec) -> None:
+class _Memory:
+    """The journal, opened before confinement shuts it: what holds a run is on disk before its
+    first line, whatever becomes of the agent meanwhile. Where that fails, the agent does it."""
+
+    def __init__(self, record: str) -> None:
+        self._journal = Journal(records.journal_path(record))
+        self._descriptor: int | None = None
+        if system.REPLACES_OPEN_FILES:  # elsewhere the agent writes alone
+            with suppress(OSError):
+                self._descriptor = self._journal.hold()
+
+    def keep(self, fact: Fact) -> bool:
+        """Whether the fact is in the journal. Nothing stays open."""
+        if self._descriptor is None:
+            return False
+        try:
+            return self._journal.append_to(self._descriptor, fact)
+        except OSError:
+            return False
+        finally:
+            os.close(self._descriptor)
+
+
+def _record_of(ended: int, reason: Reason | None, spec: LaunchSpec) -> records.Record:
+    code, number = exit_pair(ended)
+    token = spec.env.get("OPENALGO_API_KEY", "")
+    return records.Record(
+        code=code,
+        signal=number,
+        reason=reason.kept([*spec.secrets.values(), token]) if reason else None,
+        is_out_of_memory=reason is not None and reason.is_out_of_memory,
+    )
+
+
+def _confine(wanted: Request, search_path: list[str]) -> tuple[Enforced, ...]:
     """The one place where limits, Landlock and seccomp are put on, before any user code.
 
     Here the process has its final session, mark, descriptors and working folder, has read the
-    script, and has written nothing of its environment yet. What is put on must leave the
-    exit record writable.
+    script, and has written nothing of its environment yet. Of what is outside its working
+    folder it can change one thing from now on: the file of its own exit record.
     """
-    del spec
+    spec = wanted.spec
+    if spec.confinement is not None:
+        records.make_room(wanted.record)
+    return confine.apply(
+        confine.Run(
+            script=spec.script,
+            work=spec.cwd,
+            record=wanted.record,
+            search_path=tuple(search_path),
+            confinement=spec.confinement,
+            limits=spec.limits,
+        )
+    )
+
+
+def _stand_back(group: str) -> None:
+    """Behind the server and everything else of this machine: for the processor, and when memory
+    runs out. Best effort; must come before the process is shut to its own user."""
+    if sys.platform != "linux":
+        return
+    if group:
+        with _step(f"enter the control group {group}"), open(f"{group}/cgroup.procs", "w") as file:
+            file.write("0")
+    for name, value in (("oom_score_adj", "500"), ("autogroup", str(NICENESS))):
+        with suppress(OSError), open(f"/proc/self/{name}", "w") as file:
+            file.write(value)
+    with suppress(OSError):
+        os.nice(NICENESS)
 
 
 @contextmanager
@@ -104,21 +177,6 @@ def _say(status: int, text: bytes) -> None:
         return
 
 
-def _reset_signals() -> None:
-    """Every signal as Python has it at its start, none blocked."""
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        try:
-            signal.signal(number, signal.SIG_DFL)
-        except (OSError, ValueError):  # the C library's own
-            continue
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    for name in ("SIGPIPE", "SIGXFSZ", "SIGXFZ"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
-    signal.set_wakeup_fd(-1)
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
-
-
 def _shut_off(run_id: str) -> None:
     """No new privileges, and no look from outside into memory or environment."""
     if sys.platform != "linux":
@@ -134,20 +192,21 @@ def _shut_off(run_id: str) -> None:
 def _take_descriptors(spec: LaunchSpec, status: int) -> None:
     """0 at end of file, 1 and 2 the log, the status descriptor, and no other."""
     with _step(f"open the log {spec.log_path}"):
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | system.FILE_FLAGS
         log = os.open(spec.log_path, flags, 0o640)
-    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    null = os.open(os.devnull, os.O_RDONLY | system.FILE_FLAGS)
     for source, target in ((null, 0), (log, 1), (log, 2)):
         os.dup2(source, target, inheritable=True)
-    highest = min(os.sysconf("SC_OPEN_MAX"), 1 << 20)
-    os.closerange(3, status)
-    os.closerange(status + 1, highest)
+    system.close_descriptors(but=status)
 
 
 def _take_environment(spec: LaunchSpec) -> None:
+    kept = {name: os.environ[name] for name in system.SYSTEM_VARIABLES if name in os.environ}
     os.environ.clear()
+    os.environ.update(kept)
     os.environ.update(spec.env)
-    time.tzset()
+    os.environ.update(spec.secrets)
+    system.renew_time_zone()
     with suppress(locale.Error):  # Python stays in the C locale, too
         locale.setlocale(locale.LC_CTYPE, "")
     if spec.env.get("PYTHONDONTWRITEBYTECODE"):
@@ -156,8 +215,10 @@ def _take_environment(spec: LaunchSpec) -> None:
 
 def _take_interpreter(spec: LaunchSpec, search_path: list[str]) -> None:
     """Everything of the interpreter that a fresh one would have otherwise."""
-    sys.stdin = sys.__stdin__ = stream.empty_input()  # type: ignore[misc]
-    out, err = stream.stamped_streams() if spec.stamp else stream.plain_streams()
+    sys.stdin = sys.__stdin__ = plain_stream.empty_input()  # type: ignore[misc]
+    mask = mask_of([*spec.secrets.values(), spec.env.get("OPENALGO_API_KEY", "")])
+    is_ours = spec.stamp or spec.secrets  # a secret is masked whatever else is wanted
+    out, err = stream.stamped_streams(mask=mask) if is_ours else plain_stream.plain_streams()
     sys.stdout = sys.__stdout__ = out  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = err  # type: ignore[misc]
     sys.argv[:] = [spec.script, *spec.args]

@@ -2,7 +2,8 @@
 
 A frame is one JSON object of at most ``MAX_FRAME_BYTES``. The first frame of a connection is
 ``hello`` with the protocol that its sender speaks; a peer refuses a major number that it does
-not know with a sentence, and ignores a higher minor number.
+not know with a sentence and its own protocol, and ignores a higher minor number. ``shutdown`` is
+the same in every protocol, so that an agent of an earlier release can be asked to leave.
 """
 
 import json
@@ -10,7 +11,14 @@ import struct
 from collections.abc import Iterator
 from typing import Any, Final
 
-PROTOCOL: Final = (1, 0)
+Version = tuple[int, int]
+
+PROTOCOL: Final = (2, 0)
+"""2 confines and limits what it launches; an agent of 1 would refuse every launch of ours."""
+FIRST_PROTOCOL: Final = (1, 0)
+"""That of agents that do not tell theirs with a refusal."""
+ZYGOTE_PROTOCOL: Final = (1, 0)
+"""Between agent and zygote: one of an earlier release stays the parent of its runs."""
 MAX_FRAME_BYTES: Final = 1 << 20
 _LENGTH: Final = struct.Struct(">I")
 
@@ -63,7 +71,7 @@ def _parse(body: bytes) -> dict[str, Any]:
     return message
 
 
-def protocol_problem(message: dict[str, Any]) -> str | None:
+def protocol_problem(message: dict[str, Any], ours: Version = PROTOCOL) -> str | None:
     """Why a ``hello`` cannot be answered with our protocol; ``None`` where it can."""
     version = message.get("protocol")
     if (
@@ -72,10 +80,10 @@ def protocol_problem(message: dict[str, Any]) -> str | None:
         or not all(isinstance(part, int) and not isinstance(part, bool) for part in version)
     ):
         return "The hello does not say which protocol it speaks; two numbers are needed."
-    if version[0] != PROTOCOL[0]:
+    if version[0] != ours[0]:
         return (
             f"Protocol {version[0]}.{version[1]} is not spoken here,"
-            f" {PROTOCOL[0]}.{PROTOCOL[1]} is: server and agent are of different releases."
+            f" {ours[0]}.{ours[1]} is: server and agent are of different releases."
             " Restart the agent; its runs go on."
         )
     return None

@@ -122,6 +122,8 @@ class ExitFact:
     stop_by: str | None = None
     reason: str | None = None
     """The last line of the traceback that ended it, or which limit did, where that is known."""
+    is_out_of_memory: bool = False
+    """Whether it ended for want of memory: an uncaught ``MemoryError``, or the kernel's choice."""
 
     def to_json(self) -> dict[str, Any]:
         """JSON values only."""
@@ -147,6 +149,7 @@ class ExitFact:
             stop_step=cast("StopStep | None", step),
             stop_by=parse.optional(fields, "stop_by", str),
             reason=parse.optional(fields, "reason", str),
+            is_out_of_memory=bool(parse.optional(fields, "is_out_of_memory", bool)),
         )
 
 

@@ -15,9 +15,10 @@ from algohost.store.tables import runs
 _NEWEST_FIRST: Final = (
     case((runs.c.state != RunState.ENDED.value, 0), else_=1),
     runs.c.intent_number.desc(),
+    runs.c.attempt.desc(),
     runs.c.created_at.desc(),
 )
-"""The live run, then by intents, which count up: a host's clock may be set back."""
+"""The live run, then by intents and their restarts, which count up: a clock may be set back."""
 
 
 def insert(connection: Connection, run: Run, *, token_hash: str | None = None) -> None:
@@ -60,6 +61,32 @@ def latest_of_each(connection: Connection) -> Sequence[Run]:
     place = func.row_number().over(partition_by=runs.c.strategy_id, order_by=_NEWEST_FIRST)
     placed = select(runs.c.id, place.label("place")).subquery()
     chosen = select(runs).join(placed, placed.c.id == runs.c.id).where(placed.c.place == 1)
+    return [_from_row(row) for row in connection.execute(chosen).mappings()]
+
+
+def restarts_of_each(connection: Connection, *, limit: int) -> Sequence[Run]:
+    """The restarts of each strategy's newest answered intent: newest first, ``limit`` of each."""
+    newest = (
+        select(runs.c.strategy_id, func.max(runs.c.intent_number).label("number"))
+        .group_by(runs.c.strategy_id)
+        .subquery()
+    )
+    of_newest = (runs.c.strategy_id == newest.c.strategy_id) & (
+        runs.c.intent_number == newest.c.number
+    )
+    place = func.row_number().over(partition_by=runs.c.strategy_id, order_by=runs.c.attempt.desc())
+    placed = (
+        select(runs.c.id, place.label("place"))
+        .join(newest, of_newest)
+        .where(runs.c.attempt > 0)
+        .subquery()
+    )
+    chosen = (
+        select(runs)
+        .join(placed, placed.c.id == runs.c.id)
+        .where(placed.c.place <= limit)
+        .order_by(runs.c.strategy_id, runs.c.attempt.desc())
+    )
     return [_from_row(row) for row in connection.execute(chosen).mappings()]
 
 

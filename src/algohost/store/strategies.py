@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, func, select
@@ -47,7 +48,11 @@ def save_version(
     connection.execute(
         strategies.update()
         .where(strategies.c.id == strategy.id)
-        .values(version_id=strategy.version_id, problem=_problem_to_json(strategy.problem))
+        .values(
+            version_id=strategy.version_id,
+            file_name=strategy.file_name,
+            problem=_problem_to_json(strategy.problem),
+        )
     )
     _number_version(connection, strategy, by=by, at=at)
 
@@ -143,7 +148,7 @@ def _number_version(connection: Connection, strategy: Strategy, *, by: str, at: 
 def _problem_to_json(problem: SourceProblem | None) -> dict[str, object] | None:
     if problem is None:
         return None
-    return {"line": problem.line, "column": problem.column, "message": problem.message}
+    return {name: value for name, value in asdict(problem).items() if value != ""}
 
 
 def _from_row(row: RowMapping) -> Strategy:

@@ -179,6 +179,59 @@ variables = Table(
     Column("changed_at", Utc, nullable=False),
 )
 
+requirements = Table(
+    "requirements",
+    metadata,
+    Column("strategy_id", ForeignKey("strategies.id"), primary_key=True),
+    Column("text", String, nullable=False),
+    Column("changed_at", Utc, nullable=False),
+)
+
+environments = Table(
+    "environments",
+    metadata,
+    Column("wanted", String(64), primary_key=True, comment="SHA-256 of what is asked for"),
+    Column("key", String(64), comment="SHA-256 of Python and lock; its folder's name"),
+    Column("python", String(32)),
+    Column("lock", String),
+    Column("error", String, comment="what uv said; the environment could not be made"),
+    Column("at", Utc, nullable=False),
+)
+
+allowed_packages = Table(
+    "allowed_packages",
+    metadata,
+    Column("key", String(64), primary_key=True, comment="of the environment"),
+    Column("python", String(32), nullable=False),
+    Column("lock", String, nullable=False, comment="what was seen when it was allowed"),
+    Column("allowed_at", Utc, nullable=False),
+    Column("allowed_by", String(100), nullable=False),
+)
+
+calendar_days = Table(
+    "calendar_days",
+    metadata,
+    Column("exchange", String(16), primary_key=True),
+    Column("date", String(10), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("hours", String, nullable=False, comment="09:15-10:00 11:30-12:30 in IST"),
+    Column("status", String(16), nullable=False),
+    Column("note", String(300), nullable=False),
+    Column("changed_at", Utc, nullable=False),
+    Column("changed_by", String(100), nullable=False),
+)
+
+calendar_years = Table(
+    "calendar_years",
+    metadata,
+    Column("exchange", String(16), primary_key=True),
+    Column("year", Integer, primary_key=True, autoincrement=False),
+    Column("status", String(16), nullable=False),
+    Column("changed_at", Utc, nullable=False),
+    Column("changed_by", String(100), nullable=False),
+)
+
 order_intents = Table(
     "order_intents",
     metadata,

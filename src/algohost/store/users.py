@@ -53,6 +53,12 @@ def all_users(connection: Connection) -> Sequence[StoredUser]:
     ]
 
 
+def is_admin(connection: Connection, user_id: UserId) -> bool:
+    """Whether the user is there and an administrator."""
+    found = select(users.c.is_admin).where(users.c.id == user_id)
+    return bool(connection.execute(found).scalar())
+
+
 def count_users(connection: Connection) -> int:
     """How many users there are."""
     return connection.execute(select(func.count()).select_from(users)).scalar_one()

@@ -23,10 +23,10 @@ from starlette.routing import Route as HttpRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from algohost.domain.errors import AlgohostError, Forbidden, NotFound, Unauthorized
+from algohost.domain.errors import AlgohostError, Forbidden, NotFound, TooLarge, Unauthorized
 from algohost.domain.ids import is_strategy_id
 from algohost.domain.users import Principal, User
-from algohost.web.bodies import capped, json_object
+from algohost.web.bodies import CappedBody, json_object
 from algohost.web.errors import Errors, ErrorStyle
 from algohost.web.packing import pack_page
 from algohost.web.security import can_deny_with_answer, is_same_origin
@@ -169,12 +169,15 @@ class Guard:
         if scope["type"] == "websocket":
             await self._socket(WebSocket(scope, receive, send))
             return
-        request = Request(scope, capped(scope, receive, self.route.max_body_bytes), send)
+        body = CappedBody(scope, receive, self.route.max_body_bytes)
+        request = Request(scope, body, send)
         try:
             response = await self._answer(request)
         except ClientDisconnect:
             return
         except (AlgohostError, HTTPException) as error:
+            if isinstance(error, TooLarge):
+                await body.drain()
             response = self._errors.response(request, error, self._style)
         except Exception:
             log.exception(

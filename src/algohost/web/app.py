@@ -12,7 +12,18 @@ from starlette.responses import JSONResponse, Response
 
 from algohost import __version__
 from algohost.domain.errors import AlgohostError
-from algohost.web import api_v1, auth, live, pages, strategies
+from algohost.web import (
+    api_v1,
+    auth,
+    calendar,
+    environments,
+    live,
+    logs,
+    pages,
+    settings,
+    strategies,
+    usage,
+)
 from algohost.web.access import Access, Route, guarded, refuse_undeclared
 from algohost.web.errors import Errors
 from algohost.web.rows import StatusBoard
@@ -32,6 +43,11 @@ ROUTES: Final[list[Route]] = [
     Route(method="GET", path="/healthz", endpoint=healthz, access=Access.PUBLIC),
     *auth.ROUTES,
     *strategies.ROUTES,
+    *usage.ROUTES,
+    *logs.ROUTES,
+    *settings.ROUTES,
+    *environments.ROUTES,
+    *calendar.ROUTES,
     *pages.ROUTES,
     *live.ROUTES,
     *api_v1.ROUTES,

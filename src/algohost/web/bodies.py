@@ -1,5 +1,7 @@
 """Reading what was sent: never more than is allowed, and always as what it should be."""
 
+import asyncio
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -12,6 +14,8 @@ from algohost.domain.errors import Invalid, TooLarge
 
 M = TypeVar("M", bound=BaseModel)
 
+_MOST_DRAINED: Final = 4 << 20
+_DRAIN_SECONDS: Final = 2.0
 _MOST_FIELDS: Final = 16
 _MOST_FIELD_BYTES: Final = 4_096
 
@@ -23,25 +27,42 @@ class WrongContentType(Invalid):
     http_status = 415
 
 
-def capped(scope: Scope, receive: Receive, most_bytes: int) -> Receive:
+class CappedBody:
     """``receive`` that raises ``TooLarge`` as soon as the body is known to be too long."""
-    announced = 0
-    for name, value in scope["headers"]:
-        if name == b"content-length":
-            announced = int(value[:18]) if value.isdigit() else 0  # the rest cannot make it small
-    seen = 0
 
-    async def limited() -> Message:
-        nonlocal seen
-        if announced > most_bytes:
-            raise _too_large(most_bytes)
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > most_bytes:
-            raise _too_large(most_bytes)
+    def __init__(self, scope: Scope, receive: Receive, most_bytes: int) -> None:
+        self._receive = receive
+        self._most_bytes = most_bytes
+        self._announced = 0
+        self._waits_for_word = False
+        for name, value in scope["headers"]:
+            if name == b"content-length":  # more digits cannot make it small
+                self._announced = int(value[:18]) if value.isdigit() else 0
+            elif name == b"expect":
+                self._waits_for_word = True
+        self._seen = 0
+
+    async def __call__(self) -> Message:
+        """The next message of the request."""
+        if self._announced > self._most_bytes:
+            raise _too_large(self._most_bytes)
+        message = await self._receive()
+        self._seen += len(message.get("body", b""))
+        if self._seen > self._most_bytes:
+            raise _too_large(self._most_bytes)
         return message
 
-    return limited
+    async def drain(self) -> None:
+        """Takes the rest of a refused body where little was announced, for 2 s at most.
+
+        A connection that is closed on unread bytes is reset, and the sender may never see why.
+        """
+        if self._waits_for_word or not self._most_bytes < self._announced <= _MOST_DRAINED:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while (await self._receive()).get("more_body", False):
+                    pass
 
 
 def _too_large(most_bytes: int) -> TooLarge:

@@ -102,6 +102,8 @@ class FeedServer:
 
     async def start(self) -> None:
         """Listens. Raises ``OSError`` where the port is taken."""
+        library = log.getChild("connections")
+        library.setLevel(logging.WARNING)  # what else it says, we say ourselves
         self._server = await serve(
             self._serve_client,
             self._address,
@@ -112,7 +114,7 @@ class FeedServer:
             ping_interval=20,
             ping_timeout=20,
             close_timeout=2,
-            logger=logging.getLogger(f"{__name__}.connections"),
+            logger=library,
         )
         self._stop_listening = [
             self._host.market.listen(self._topics.on_quotes),
@@ -146,7 +148,7 @@ class FeedServer:
         )
 
     async def _serve_client(self, connection: ServerConnection) -> None:
-        client = FeedClient(connection)
+        client = FeedClient(connection, taken=self._host.activity.touch)
         self._clients.add(client)
         _shrink_send_buffer(connection)
         try:

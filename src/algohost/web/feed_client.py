@@ -5,6 +5,7 @@ own, only which of its topics have news; so a client that reads slowly gets, whe
 again, the newest frame of each topic and nothing in between.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -35,8 +36,15 @@ class Topic:
 class FeedClient:
     """What the server knows of one connection."""
 
-    def __init__(self, connection: ServerConnection) -> None:
+    def __init__(
+        self,
+        connection: ServerConnection,
+        *,
+        taken: Callable[[str | None], None] = lambda _run_id: None,
+    ) -> None:
+        """``taken`` is told of each write to a run: it reads what it asked for."""
         self.connection = connection
+        self._taken = taken
         self.key = ""
         self.principal: Principal | None = None
         self.topics: set[Topic] = set()
@@ -89,3 +97,5 @@ class FeedClient:
             self._orders.clear()
             self._news.clear()
             connection.transport.write(b"".join(frames))
+            if self.principal is not None:
+                self._taken(self.principal.run_id)

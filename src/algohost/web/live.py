@@ -1,8 +1,9 @@
 """``WEBSOCKET /ws``: everything that is live in a tab, over one socket.
 
 The client sends ``{"op": "sub" | "unsub", "topic"}``; the server ``{"topic", "data"}``. Topics:
-``strategies``, and ``log:<id>``, ``orders:<id>``, ``runs:<id>`` of one strategy. A topic that
-cannot be given, or no longer, ends with ``{"topic", "error": {"message", "error_code"}}``.
+``strategies``, and of one strategy ``environment:<id>``, ``log:<id>``, ``orders:<id>``,
+``runs:<id>``, ``usage:<id>``. A topic that cannot be given, or no longer, ends with
+``{"topic", "error": {"message", "error_code"}}``.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from algohost.domain.errors import AlgohostError, Invalid, NotFound
 from algohost.domain.ids import StrategyId, is_strategy_id
-from algohost.web import live_topics
+from algohost.web import environments, live_topics, usage
 from algohost.web.access import WEBSOCKET, Access, Route, host_of, session_is_alive, user_of
 from algohost.web.live_hub import LiveHub
 
@@ -32,9 +33,11 @@ _SEND_SECONDS: Final = 20.0
 _CLOSE_SECONDS: Final = 2.0
 
 _TOPICS: Final = {
+    "environment": environments.topic,
     "log": live_topics.log,
     "orders": live_topics.orders,
     "runs": live_topics.runs,
+    "usage": usage.topic,
 }
 
 

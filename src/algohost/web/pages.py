@@ -1,33 +1,28 @@
 """The pages: server-rendered HTML that stands by itself; scripts make it live."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
+from typing import Any, Final
 
 import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from algohost.domain.errors import NotFound
-from algohost.domain.ids import is_run_id
 from algohost.domain.instruments import Exchange
 from algohost.domain.runs import LIVE
-from algohost.domain.users import User
-from algohost.host.views import StrategyView
-from algohost.web import shown
+from algohost.host.bundles import MOST_PACKED_BYTES
+from algohost.web import shown, usage
 from algohost.web.access import Access, Route, csrf_of, host_of, user_of
 from algohost.web.assets import Assets
 from algohost.web.auth import safe_next
+from algohost.web.environments import shown as shown_environment
 from algohost.web.rows import row, rows
+from algohost.web.settings import state as settings_state
 from algohost.web.strategies import MOST_FILE_BYTES
 
-if TYPE_CHECKING:
-    from algohost.web.services import Host
-
-TABS: Final = ("overview", "log", "orders", "code", "runs")
+TABS: Final = ("overview", "log", "orders", "code", "runs", "settings")
 _HEADINGS: Final = {
     400: "That cannot be done",
     401: "Log in first",
@@ -46,6 +41,8 @@ _BLANK_ROW: Final[dict[str, Any]] = {
     "mode": "paper",
     "phase": "stopped",
     "sentence": "",
+    "flags": [],
+    "restart": None,
     "since": None,
     "run_id": None,
     "pid": None,
@@ -83,7 +80,7 @@ def _page(request: Request, template: str, **values: object) -> HTMLResponse:
     return HTMLResponse(html)
 
 
-def _inner_page(request: Request, template: str, nav: str, **values: object) -> HTMLResponse:
+def inner_page(request: Request, template: str, nav: str, **values: object) -> HTMLResponse:
     """A page inside the shell: with the market's state, the clock and the user."""
     host = host_of(request)
     return _page(
@@ -139,7 +136,7 @@ async def strategies_page(request: Request) -> Response:
     """``GET /python``: every strategy that the user may see, newest first."""
     host, user = host_of(request), user_of(request)
     found = rows(reversed(host.strategies.list(user)), host)
-    return _inner_page(
+    return inner_page(
         request,
         "strategies.html",
         nav="strategies",
@@ -153,8 +150,13 @@ async def strategies_page(request: Request) -> Response:
 async def new_page(request: Request) -> Response:
     """``GET /python/new``: upload."""
     exchanges = [exchange.value for exchange in Exchange if not exchange.is_index]
-    return _inner_page(
-        request, "strategy_new.html", nav="new", exchanges=exchanges, max_bytes=MOST_FILE_BYTES
+    return inner_page(
+        request,
+        "strategy_new.html",
+        nav="new",
+        exchanges=exchanges,
+        max_bytes=MOST_FILE_BYTES,
+        max_zip_bytes=MOST_PACKED_BYTES,
     )
 
 
@@ -179,7 +181,10 @@ async def _strategy_page(request: Request, tab: str) -> Response:
     strategy_id = view.strategy.id
     runs = await run_in_threadpool(host.strategies.runs, user, strategy_id)
     source = await run_in_threadpool(host.strategies.source, user, strategy_id)
-    return _inner_page(
+    config = await run_in_threadpool(settings_state, host, user, strategy_id)
+    files = await run_in_threadpool(host.strategies.files, user, strategy_id)
+    environment = shown_environment(await host.environments.look(view.strategy))
+    return inner_page(
         request,
         "strategy.html",
         nav="strategies",
@@ -188,34 +193,15 @@ async def _strategy_page(request: Request, tab: str) -> Response:
         row=row(view, host),
         latest=view.latest,
         live=view.latest is not None and view.latest.state in LIVE,
+        usage=await run_in_threadpool(usage.figures, host, view),
         runs=[shown.run_row(run) for run in runs],
         source=source,
+        config=config,
+        files=files,
+        environment=environment,
         version=view.strategy.version_id,
         created_at=shown.ist_long(view.strategy.created_at),
     )
-
-
-async def log_download(request: Request) -> Response:
-    """``GET /python/log/<id>/<run_id>``: a run's whole log as a file, as the script wrote it."""
-    host, user = host_of(request), user_of(request)
-    strategy_id, run_id = request.path_params["strategy_id"], request.path_params["run_id"]
-    view = host.strategies.get(user, strategy_id)
-    path = await run_in_threadpool(_log_path, host, user, view, run_id)
-    return FileResponse(
-        path,
-        media_type="text/plain; charset=utf-8",
-        headers={"content-disposition": f"attachment; filename*=UTF-8''{quote(path.name)}"},
-    )
-
-
-def _log_path(host: "Host", user: User, view: StrategyView, run_id: str) -> Path:
-    known = host.strategies.runs(user, view.strategy.id, limit=1_000) if is_run_id(run_id) else ()
-    for run in known:
-        if run.id == run_id:
-            path = host.logs.path(run)
-            if path.is_file():
-                return path
-    raise NotFound("This run has no log, or it was cleared away.", code="NO_LOG")
 
 
 def _get(path: str, endpoint: Any, access: Access) -> Route:
@@ -230,7 +216,6 @@ ROUTES: Final[list[Route]] = [
     _get("/python/new", new_page, Access.USER),
     _get("/python/edit/{strategy_id}", edit_page, Access.OWNER),
     _get("/python/logs/{strategy_id}", log_page, Access.OWNER),
-    _get("/python/log/{strategy_id}/{run_id}", log_download, Access.OWNER),
     _get("/python/{strategy_id}", overview_page, Access.OWNER),
 ]
 """``/python/{strategy_id}`` comes last: the other addresses of one part must win over it."""

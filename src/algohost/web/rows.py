@@ -12,6 +12,7 @@ import orjson
 from algohost.broker.views import Scope
 from algohost.domain.errors import Unavailable
 from algohost.domain.ids import StrategyId, UserId
+from algohost.domain.restarts import Again
 from algohost.domain.strategies import Phase
 from algohost.domain.users import User, paper_account
 from algohost.host.views import StrategyView
@@ -55,6 +56,8 @@ def _row(view: StrategyView, owner: User, ledger: "_Ledger") -> dict[str, Any]:
         "mode": strategy.mode.value,
         "phase": view.phase.value,
         "sentence": view.sentence,
+        "flags": [{"kind": one.ailment.value, "sentence": one.sentence} for one in view.flags],
+        "restart": _restart(view),
         "since": _iso(view.since),
         "run_id": live.id if live else None,
         "pid": live.process.pid if live and live.process else None,
@@ -63,7 +66,25 @@ def _row(view: StrategyView, owner: User, ledger: "_Ledger") -> dict[str, Any]:
         "order_count": ledger.order_count(strategy.id),
         "problem": None
         if problem is None
-        else {"line": problem.line, "column": problem.column, "message": problem.message},
+        else {
+            "line": problem.line,
+            "column": problem.column,
+            "message": problem.message,
+            "file": problem.file,
+        },
+    }
+
+
+def _restart(view: StrategyView) -> dict[str, Any] | None:
+    """The restart that is waited for: which it is, when, and after what."""
+    again = view.restart
+    if view.phase is not Phase.BACKING_OFF or not isinstance(again, Again):
+        return None
+    return {
+        "attempt": again.attempt,
+        "most": again.most,
+        "next_at": _iso(view.next_at),
+        "after": view.last_end,
     }
 
 

@@ -5,9 +5,14 @@ from dataclasses import dataclass
 from algohost.broker.gateway import Gateway
 from algohost.domain.ports import Clock
 from algohost.host.agent_watch import AgentWatch
+from algohost.host.calendars import CalendarService
+from algohost.host.environments import Environments
+from algohost.host.health import Activity
 from algohost.host.identity import Identity
 from algohost.host.logs import Logs
 from algohost.host.strategies import StrategyService
+from algohost.host.usage import UsageLog
+from algohost.host.variables import VariableService
 from algohost.market import MarketService
 from algohost.settings import Settings
 
@@ -19,8 +24,13 @@ class Host:
     clock: Clock
     settings: Settings
     identity: Identity
+    calendars: CalendarService
     strategies: StrategyService
+    environments: Environments
+    variables: VariableService
     logs: Logs
     gateway: Gateway
     market: MarketService
     agent: AgentWatch
+    usage: UsageLog
+    activity: Activity

@@ -1,14 +1,16 @@
 """How figures, times and phases are written on pages, as the TypeScript in ``web/src`` does it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
 from algohost.domain.ids import IST
 from algohost.domain.money import ZERO, format_inr
-from algohost.domain.runs import Run
+from algohost.domain.runs import Outcome, OutcomeKind, Run, signal_name
 from algohost.domain.strategies import Phase
+from algohost.host.views import who
 
 GROUPS: Final[Mapping[Phase, str]] = {
     Phase.STARTING: "running",
@@ -103,14 +105,25 @@ def run_row(run: Run) -> dict[str, object]:
         "created_at": iso(run.created_at),
         "started_at": iso(run.started_at),
         "ended_at": iso(run.ended_at),
-        "outcome": str(outcome) if outcome else None,
+        "outcome": outcome_word(outcome) if outcome else None,
         "reason": outcome.reason if outcome else "",
+        "attempt": run.attempt,
+        "stopped_by": who(run.stop_asked_by) if outcome else "",
         "exit_code": outcome.exit_code if outcome else None,
-        "is_failure": outcome is not None and outcome.is_failure,
+        "is_failure": run.has_failed,
         "peak_memory_bytes": run.peak_memory_bytes,
+        "cpu_seconds": run.cpu_seconds,
         "version": run.version_id,
         "has_log": bool(run.log_name),
+        "enforced": [asdict(one) for one in run.enforced],
     }
+
+
+def outcome_word(outcome: Outcome) -> str:
+    """The outcome in its short form, a signal by its name: ``signalled(SIGSEGV)``."""
+    if outcome.kind is OutcomeKind.SIGNALLED and outcome.signal is not None:
+        return f"{outcome.kind.value}({signal_name(outcome.signal)})"
+    return str(outcome)
 
 
 def iso(at: datetime | None) -> str | None:

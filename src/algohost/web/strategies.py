@@ -1,11 +1,14 @@
 """The JSON routes of ``/python``: what pages and scripts do with strategies."""
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Final, cast
 
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from algohost.host.bundles import MOST_PACKED_BYTES
 from algohost.web.access import Access, HttpEndpoint, Route, host_of, user_of
 from algohost.web.answers import done
 from algohost.web.bodies import json_as, uploaded
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from algohost.web.rows import StatusBoard
 
 MOST_FILE_BYTES: Final = 1_048_576
-_FORM_BYTES: Final = MOST_FILE_BYTES + 65_536
+_FORM_BYTES: Final = MOST_PACKED_BYTES + 65_536
 _SAVE_BYTES: Final = 2 * MOST_FILE_BYTES + 65_536
 """JSON writes a line's end with two bytes; the file's own limit is checked after decoding."""
 
@@ -25,6 +28,7 @@ class _Source(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True)
 
     source: str = Field(max_length=MOST_FILE_BYTES)
+    file: str = Field(default="", max_length=200)
 
 
 async def status(request: Request) -> Response:
@@ -53,7 +57,7 @@ async def upload(request: Request) -> Response:
     message = (
         f"“{view.strategy.name}” was uploaded."
         if problem is None
-        else f"“{view.strategy.name}” was kept as a draft: line {problem.line} does not compile."
+        else f"“{view.strategy.name}” was kept as a draft: {problem.where} does not compile."
     )
     return done(message, strategy_id=view.strategy.id, strategy=row(view, host))
 
@@ -81,11 +85,26 @@ async def delete(request: Request) -> Response:
 
 
 async def save(request: Request) -> Response:
-    """``POST /python/save/<id>`` with ``{source}``: makes a new version."""
+    """``POST /python/save/<id>`` with ``{source, file?}``: makes a new version of all files."""
     body = await json_as(request, _Source)
     host = host_of(request)
     view = await host.strategies.save_text(
-        user_of(request), request.path_params["strategy_id"], body.source
+        user_of(request), request.path_params["strategy_id"], body.source, file=body.file
+    )
+    problem = view.strategy.problem
+    message = "Saved." if problem is None else f"Saved as a draft: {view.sentence}"
+    return done(message, strategy=row(view, host))
+
+
+async def replace(request: Request) -> Response:
+    """``POST /python/replace/<id>``, a form with ``file``: a new version of all files."""
+    form = await uploaded(request, "file")
+    host = host_of(request)
+    view = await host.strategies.save(
+        user_of(request),
+        request.path_params["strategy_id"],
+        form.content,
+        file_name=form.file_name,
     )
     problem = view.strategy.problem
     message = "Saved." if problem is None else f"Saved as a draft: {view.sentence}"
@@ -93,12 +112,16 @@ async def save(request: Request) -> Response:
 
 
 async def source(request: Request) -> Response:
-    """``GET /python/source/<id>``: the text of the current version."""
+    """``GET /python/source/<id>?file=…``: the text of a file of the current version."""
     host, user, strategy_id = host_of(request), user_of(request), request.path_params["strategy_id"]
     view = host.strategies.get(user, strategy_id)
+    file = request.query_params.get("file", "")
     return done(
         "",
-        source=host.strategies.source(user, strategy_id),
+        source=await run_in_threadpool(host.strategies.source, user, strategy_id, file),
+        files=[
+            asdict(one) for one in await run_in_threadpool(host.strategies.files, user, strategy_id)
+        ],
         file_name=view.strategy.file_name,
         version_id=view.strategy.version_id,
         strategy=row(view, host),
@@ -152,6 +175,7 @@ ROUTES: Final[list[Route]] = [
     _owner("POST", "/python/stop", stop),
     _owner("POST", "/python/delete", delete),
     _owner("POST", "/python/save", save, _SAVE_BYTES),
+    _owner("POST", "/python/replace", replace, _FORM_BYTES),
     _owner("GET", "/python/source", source),
     Route(
         method="GET",

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from algohost.web.access import Access, HttpEndpoint, Route
-from algohost.web.api_v1 import account, market_data, orders
+from algohost.web.api_v1 import account, calendars, market_data, orders
 from algohost.web.api_v1.answers import failure
 from algohost.web.api_v1.call import endpoint
 from algohost.web.api_v1.limits import Kind, RateLimits
@@ -51,8 +51,12 @@ ENDPOINTS: Final[dict[str, HttpEndpoint]] = {
     "positionbook": endpoint(Asked, account.position_book),
     "holdings": endpoint(Asked, account.holdings),
     "ping": endpoint(Asked, account.ping),
+    "market/holidays": endpoint(calendars.Holidays, calendars.holidays),
+    "market/timings": endpoint(calendars.Timings, calendars.timings),
 }
 """What answers each name below ``/api/v1/``."""
+BY_GET: Final = ("market/holidays", "market/timings")
+"""Those that answer to GET too."""
 
 
 async def no_such_endpoint(request: Request) -> Response:
@@ -78,6 +82,15 @@ ROUTES: Final[list[Route]] = [
             max_body_bytes=MAX_BODY_BYTES,
         )
         for name, answer in ENDPOINTS.items()
+    ),
+    *(
+        Route(
+            method="GET",
+            path=f"{PREFIX}/{name}",
+            endpoint=calendars.by_query(ENDPOINTS[name]),
+            access=Access.KEY,
+        )
+        for name in BY_GET
     ),
     *(
         Route(

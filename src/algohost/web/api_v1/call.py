@@ -10,7 +10,7 @@ from starlette.responses import Response
 from algohost.domain.errors import TooMany
 from algohost.domain.users import Principal
 from algohost.web.access import HttpEndpoint, body_of, host_of, principal_of
-from algohost.web.api_v1.limits import Kind, RateLimits
+from algohost.web.api_v1.limits import Kind, RateLimits, rates_of
 from algohost.web.api_v1.requests import Asked, parse
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def endpoint(
 
     async def answer(request: Request) -> Response:
         host, principal = host_of(request), principal_of(request)
+        host.activity.touch(principal.run_id)
         limits = limits_of(request, host)
         wait_seconds = limits.take(kind, _holder(principal))
         if wait_seconds > 0:
@@ -51,11 +52,11 @@ def endpoint(
 
 
 def limits_of(request: Request, host: "Host") -> RateLimits:
-    """The limits of this application: ``app.state.rate_limits``, or the defaults from now on."""
+    """The limits of this application: ``app.state.rate_limits``, or from now on the settings'."""
     state = request.app.state
     limits: RateLimits | None = getattr(state, "rate_limits", None)
     if limits is None:
-        limits = state.rate_limits = RateLimits(host.clock.monotonic)
+        limits = state.rate_limits = RateLimits(host.clock.monotonic, rates_of(host.settings))
     return limits
 
 

@@ -9,7 +9,10 @@ keys have been seen.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from algohost.settings import Settings
 
 
 class Kind(StrEnum):
@@ -20,12 +23,14 @@ class Kind(StrEnum):
     SMART_ORDERS = "smart order"
 
 
-DEFAULT_RATES: Final[Mapping[Kind, float]] = {
-    Kind.API: 50,
-    Kind.ORDERS: 10,
-    Kind.SMART_ORDERS: 10,
-}
-"""Calls per second and key, as OpenAlgo's defaults are."""
+def rates_of(settings: "Settings") -> dict[Kind, float]:
+    """Calls per second and key, as they are set; the defaults are OpenAlgo's."""
+    return {
+        Kind.API: settings.api_calls_per_second,
+        Kind.ORDERS: settings.orders_per_second,
+        Kind.SMART_ORDERS: settings.smart_orders_per_second,
+    }
+
 
 _MOST_BUCKETS: Final = 4_096
 
@@ -39,9 +44,7 @@ class _Bucket:
 class RateLimits:
     """Decides whether a call may be made now. A rate of 0 switches its limit off."""
 
-    def __init__(
-        self, monotonic: Callable[[], float], rates: Mapping[Kind, float] = DEFAULT_RATES
-    ) -> None:
+    def __init__(self, monotonic: Callable[[], float], rates: Mapping[Kind, float]) -> None:
         self._monotonic = monotonic
         self._rates = {kind: float(rates.get(kind, 0)) for kind in Kind}
         self._buckets: dict[tuple[Kind, str], _Bucket] = {}
