@@ -4,6 +4,11 @@ import signal
 from collections.abc import MutableSequence
 
 import pytest
+from hypothesis import settings
+
+# how long an example takes says more about the machine than about the code
+settings.register_profile("here", deadline=None)
+settings.load_profile("here")
 
 if hasattr(signal, "SIGHUP"):
     # under nohup it is ignored, and every script that a test starts would inherit that

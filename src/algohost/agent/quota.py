@@ -174,6 +174,8 @@ def _reopen(path: str, root: int | None, wanted: tuple[int, int] | None) -> bool
 
 def _let_in(descriptor: int, opened: os.stat_result) -> None:
     """In a folder that may be listed and not entered, no entry can be looked at."""
+    if sys.platform == "win32":  # a mode shuts nothing there
+        return
     if opened.st_mode & _OPEN != _OPEN and opened.st_uid == os.geteuid():
         with suppress(OSError):  # then its entries are unseen
             os.fchmod(descriptor, stat.S_IMODE(opened.st_mode) | _OPEN)

@@ -12,8 +12,9 @@ can, in any form that is not listed here.
 import re
 import sys
 from base64 import b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import Final
 
@@ -80,7 +81,7 @@ class Mask:
     """Replaces what it was made for; shared by all streams of a run."""
 
     def __init__(
-        self, forms: Iterable[_Form], long: Iterable[bytes] = (), *, spans_lines: bool = False
+        self, forms: Sequence[_Form], long: Iterable[bytes] = (), *, spans_lines: bool = False
     ) -> None:
         self.spans_lines = spans_lines
         """Whether lines must wait, too: one has several lines, and one that is too short."""
@@ -89,20 +90,28 @@ class Mask:
         self._rows = rows
         self._longest = max(sum(max(map(len, ways)) for ways in row) for row in rows)
         self._first = frozenset(way[0] for row in rows for way in row[0])
+        self._forms = forms
+        self.seldom, self.shortest = _seldom(rows)
+        self._long = tuple(long)
+
+    @cached_property
+    def may_hold(self) -> Callable[[bytes], object]:
+        """Gives something for whole lines that must be given to ``redact`` or ``split``."""
+        return _always if self.spans_lines else _first_look(self._rows) or self._search
+
+    @cached_property
+    def _search(self) -> Callable[..., "re.Match[bytes] | None"]:
+        # compiled when a text first may hold a secret: most runs never print one
         expressions = sorted(
             (
                 (sum(max(map(len, atom.ways())) for atom in form), first + rest)
-                for form in forms
+                for form in self._forms
                 for rest in [b"".join(atom.expression() for atom in form[1:])]
                 for first in form[0].beginnings()
             ),
             reverse=True,
         )
-        self._search = re.compile(b"|".join(one for _, one in expressions) or rb"(?!)").search
-        self.seldom, self.shortest = _seldom(rows)
-        self._long = tuple(long)
-        self.may_hold = _always if spans_lines else _first_look(rows) or self._search
-        """Gives something for whole lines that must be given to ``redact`` or ``split``."""
+        return re.compile(b"|".join(one for _, one in expressions) or rb"(?!)").search
 
     def redact(self, text: bytes) -> bytes:
         """``text`` with the marker in the place of every secret in it."""
