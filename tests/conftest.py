@@ -10,9 +10,12 @@ from hypothesis import settings
 settings.register_profile("here", deadline=None)
 settings.load_profile("here")
 
-if hasattr(signal, "SIGHUP"):
-    # under nohup it is ignored, and every script that a test starts would inherit that
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+# a shell's background job ignores two of these, nohup the third, and every script that a test
+# starts would inherit it
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for name in ("SIGQUIT", "SIGHUP"):
+    if hasattr(signal, name):
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: MutableSequence[pytest.Item]) -> None:
