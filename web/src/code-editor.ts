@@ -101,6 +101,7 @@ class CodeEditor extends HTMLElement {
     const replacing = find<HTMLInputElement>("[data-replace] input", this);
     replacing.onchange = () => void this.#replace(replacing);
     this.#button.onclick = () => void this.#save();
+    this.#lock(); // the phase may have changed while this module was on its way
     this.#page?.addEventListener("phase-shown", () => this.#lock());
     this.#page?.addEventListener("tab-shown", () => requestAnimationFrame(() => this.#goToAskedLine()));
     addEventListener("beforeunload", (event) => this.#isDirty() && event.preventDefault());
