@@ -60,16 +60,21 @@ def test_an_older_kernel_holds_less_and_the_run_says_what(tmp_path: Path, versio
 
 def simulate(wanted: seccomp.Filter, name: str, *arguments: int) -> int:
     """What a filter answers to a call: 0x7fff0000 to let it through, or an errno."""
-    program = seccomp.program_of(wanted)
+    return walk(seccomp.program_of(wanted), syscalls.NUMBERS[name], *arguments)[0]
+
+
+def walk(program: bytes, number: int, *arguments: int) -> tuple[int, int]:
+    """As ``simulate``, and the steps to the answer."""
     machine = 0xC000003E if syscalls.MACHINE == "x86_64" else 0xC00000B7
     data = struct.pack(
-        "<IIQ6Q", syscalls.NUMBERS[name], machine, 0,
+        "<IIQ6Q", number, machine, 0,
         *[one & 0xFFFFFFFFFFFFFFFF for one in (*arguments, 0, 0, 0, 0, 0, 0)[:6]],
     )  # fmt: skip
-    accumulator = position = 0
+    accumulator = position = steps = 0
     while True:
         code, if_true, if_false, value = struct.unpack_from("<HBBI", program, position * 8)
         position += 1
+        steps += 1
         match code:
             case 0x20:
                 (accumulator,) = struct.unpack_from("<I", data, value)
@@ -84,7 +89,7 @@ def simulate(wanted: seccomp.Filter, name: str, *arguments: int) -> int:
             case 0x45:
                 position += if_true if accumulator & value else if_false
             case _:
-                return int(value if value >> 16 != 5 else value & 0xFFFF)
+                return int(value if value >> 16 != 5 else value & 0xFFFF), steps
 
 
 ALLOWED = 0x7FFF0000
@@ -187,6 +192,29 @@ def test_the_filter_answers(
 ) -> None:
     wanted = seccomp.Filter(**{**STRICT, **changed})  # type: ignore[arg-type]
     assert simulate(wanted, name, *arguments) == answer
+
+
+@pytest.mark.parametrize("may_start", [False, True])
+@pytest.mark.parametrize("is_old", [False, True])
+def test_each_number_leads_to_the_answer_of_its_name_and_soon(
+    *, may_start: bool, is_old: bool
+) -> None:
+    """The kernel asks for every number when the filter is put on: that is time of each start."""
+    wanted = seccomp.Filter(
+        may_start_processes=may_start, may_use_udp=False, only_own_signals=is_old,
+        may_truncate=not is_old,
+    )  # fmt: skip
+    program, answers = seccomp.program_of(wanted), seccomp._answers(wanted)
+    names = {number: name for name, number in syscalls.NUMBERS.items()}
+    for number in range(600):
+        alone = b"".join(answers.get(names.get(number, ""), ())) or struct.pack(
+            "<HBBI", 6, 0, 0, ALLOWED
+        )
+        for arguments in ((), (0, 0x20000000, 7), (1, 2, 3, 4), (2**64 - 1, 8, 0x1000)):
+            answer, steps = walk(program, number, *arguments)
+            expected, own_steps = walk(alone, number, *arguments)
+            assert (number, expected) == (number, answer)
+            assert steps - own_steps <= 20
 
 
 def test_a_filter_made_before_there_was_a_pid_is_the_same() -> None:

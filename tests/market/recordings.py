@@ -1,11 +1,12 @@
 """Small recordings, written as tables a reader can check."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Final
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import duckdb
 
 from algohost.domain.ids import IST
 from algohost.domain.instruments import Exchange, InstrumentKey
@@ -20,37 +21,68 @@ NIFTY = InstrumentKey(exchange=Exchange.NSE_INDEX, symbol="NIFTY")
 MinuteRow = tuple[InstrumentKey, str, float, float, float, float, int]
 TickRow = tuple[InstrumentKey, str, float, int]
 
+_KINDS: Final = {str: "VARCHAR", float: "DOUBLE", int: "BIGINT"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a kind that its values do not tell, by its name in SQL."""
+
+    kind: str
+    values: Sequence[object]
+
+
+Columns = Mapping[str, Column | Sequence[object]]
+
 
 def ist(text: str) -> datetime:
     """An instant from ``2021-05-27 09:15:00``, in IST."""
     return datetime.fromisoformat(text).replace(tzinfo=IST)
 
 
-def write(path: Path, columns: dict[str, object]) -> Path:
+def write(path: Path, columns: Columns) -> Path:
     """A Parquet file of these columns."""
-    pq.write_table(pa.table(columns), path)
+    full = {name: _column(given) for name, given in columns.items()}
+    with duckdb.connect() as base:
+        kinds = ", ".join(f'"{name}" {column.kind}' for name, column in full.items())
+        base.execute(f"CREATE TABLE recording ({kinds})")
+        rows = list(zip(*(column.values for column in full.values()), strict=True))
+        if rows:
+            places = ", ".join("?" * len(full))
+            base.executemany(f"INSERT INTO recording VALUES ({places})", rows)
+        base.table("recording").write_parquet(str(path))
     return path
 
 
-def stamps(texts: Sequence[str | None], zone: str | None = "Asia/Kolkata") -> pa.Array:
+def _column(given: Column | Sequence[object]) -> Column:
+    if isinstance(given, Column):
+        return given
+    (kind,) = {type(value) for value in given if value is not None}
+    return Column(_KINDS[kind], given)
+
+
+def stamps(texts: Sequence[str | None], zone: str | None = "Asia/Kolkata") -> Column:
     """Instants of the recording, in IST; without a zone the column holds bare wall times."""
     if zone is None:
-        bare = [datetime.fromisoformat(text) if text else None for text in texts]
-        return pa.array(bare, pa.timestamp("us"))
-    return pa.array([ist(text) if text else None for text in texts], pa.timestamp("us", zone))
+        return Column("TIMESTAMP", texts)
+    return Column("TIMESTAMPTZ", [ist(text) if text else None for text in texts])
 
 
 def write_minutes(path: Path, rows: Sequence[MinuteRow], zone: str | None = "Asia/Kolkata") -> Path:
     """A recording of bars of a minute."""
     keys, times, *prices = zip(*rows, strict=True)
-    names = ("open", "high", "low", "close", "volume")
+    names = ("open", "high", "low", "close")
     return write(
         path,
         {
             "symbol": [key.symbol for key in keys],
             "exchange": [key.exchange.value for key in keys],
             "timestamp": stamps(times, zone),
-            **{name: list(column) for name, column in zip(names, prices, strict=True)},
+            **{
+                name: Column("DOUBLE", column)
+                for name, column in zip(names, prices[:4], strict=True)
+            },
+            "volume": Column("BIGINT", prices[4]),
         },
     )
 
@@ -64,8 +96,8 @@ def write_ticks(path: Path, rows: Sequence[TickRow]) -> Path:
             "symbol": [key.symbol for key in keys],
             "exchange": [key.exchange.value for key in keys],
             "timestamp": stamps(times),
-            "ltp": list(last),
-            "volume": list(volume),
+            "ltp": Column("DOUBLE", last),
+            "volume": Column("BIGINT", volume),
         },
     )
 

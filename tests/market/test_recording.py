@@ -1,12 +1,13 @@
 """Reading recordings, with the faults that they have."""
 
 import os
+import shutil
+import sys
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 from algohost.domain.errors import Invalid
@@ -15,6 +16,8 @@ from algohost.domain.quotes import Interval, Quote
 from tests.market.recordings import (
     TCS,
     TODAY,
+    Column,
+    Columns,
     TickRow,
     history,
     opened,
@@ -69,26 +72,76 @@ def test_instants_without_a_zone_are_indian_and_starts_are_whole_minutes(
     assert history(market, TCS, Interval.M1) == [("11-25 09:15:00", 1, 2, 1, 2, 3)]
 
 
-def test_integers_and_coded_text_are_read_like_any_other(tmp_path: Path) -> None:
-    file = write(
-        tmp_path / "coded.parquet",
-        {
-            "symbol": pa.array(["TCS", "INFY", "TCS"]).dictionary_encode(),
-            "exchange": pa.array(["NSE", "NSE", "NSE"]).dictionary_encode(),
-            "timestamp": stamps([f"2021-05-27 09:15:0{n}" for n in (3, 1, 2)]),
-            "ltp": pa.array([300, 150, 299], pa.int32()),
-            "volume": pa.array([12.0, 5.0, 10.0]),
-            "a column more": [1, 2, 3],
-        },
-    )
-    market, clock = opened(file)
+SECONDS = [f"2021-05-27 09:15:0{second}" for second in (3, 1, 2)]
+TICKS: Columns = {
+    "symbol": ["TCS", "INFY", "TCS"],
+    "exchange": ["NSE", "NSE", "NSE"],
+    "timestamp": stamps(SECONDS),
+    "ltp": [300.05, 150.0, 299.1],
+    "volume": [12, 5, 10],
+}
+TCS_BARS = [
+    ("11-25 09:15:02", 299.1, 299.1, 299.1, 299.1, 10),
+    ("11-25 09:15:03", 300.05, 300.05, 300.05, 300.05, 2),
+]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"ltp": Column("DECIMAL(10, 2)", ["300.05", "150.00", "299.10"])},
+        {"ltp": Column("FLOAT", [300.05, 150.0, 299.1])},
+        {"ltp": ["300.05", " 150 ", "299.1"], "volume": ["12", "5", "10"]},
+        {"volume": Column("UTINYINT", [12, 5, 10])},
+        {"volume": [12.0, 5.0, 10.0]},
+        {"symbol": Column("BLOB", [b"TCS", b"INFY", b"TCS"])},
+        {"exchange": Column("ENUM('NSE')", ["NSE"] * 3)},
+        {"timestamp": Column("TIMESTAMP_NS", SECONDS)},
+        {"timestamp": Column("TIMESTAMP_MS", SECONDS)},
+        {"timestamp": Column("TIMESTAMPTZ_NS", [f"{text}+05:30" for text in SECONDS])},
+        {"a column more": [1, 2, 3], "depth": Column("DOUBLE[]", [[1.0], None, []])},
+    ],
+)  # fmt: skip
+def test_every_kind_of_column_that_can_be_meant_is_read(tmp_path: Path, columns: Columns) -> None:
+    market, clock = opened(write(tmp_path / "kinds.parquet", {**TICKS, **columns}))
     clock.advance(3)
-    assert history(market, TCS, Interval.S1) == [
-        ("11-25 09:15:02", 299, 299, 299, 299, 10),
-        ("11-25 09:15:03", 300, 300, 300, 300, 2),
-    ]
+    assert history(market, TCS, Interval.S1) == TCS_BARS
     infosys = market.search("INFY", None)[0]
     assert ("Infosys", Decimal("0.05")) == (infosys.name, infosys.tick_size)
+
+
+WRITTEN = Path(__file__).parent / "written"
+
+
+@pytest.mark.parametrize("name", ["pyarrow_fixed_offset", "pyarrow_no_zone", "polars"])
+def test_files_of_other_programs_are_read_alike(name: str) -> None:
+    """By pyarrow 26 with nanoseconds at ``+05:30``, coded symbols, decimals, Zstandard and pages
+    of version 2; with milliseconds of the wall clock and gzip; by Polars 2 with categories."""
+    market, clock = opened(WRITTEN / f"{name}.parquet")
+    clock.advance(3)
+    assert history(market, TCS, Interval.S1) == TCS_BARS
+
+
+def test_a_name_that_looks_like_a_pattern_or_a_partition_is_only_a_name(tmp_path: Path) -> None:
+    folder = tmp_path / "symbol=INFY" / "~ [1]*"
+    folder.mkdir(parents=True)
+    (tmp_path / "symbol=INFY" / "~ 1").mkdir()
+    file = write(folder / "a[b]*'.parquet", TICKS)
+    for other in (folder / "ab'.parquet", tmp_path / "symbol=INFY" / "~ 1" / file.name):
+        shutil.copy(WRITTEN / "pyarrow_int96.parquet", other)
+    market, clock = opened(file)
+    clock.advance(3)
+    assert history(market, TCS, Interval.S1) == TCS_BARS
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
+def test_reading_leaves_no_thread_behind(tmp_path: Path) -> None:
+    """The server starts processes, and an idle one should sleep."""
+    file = write(tmp_path / "ticks.parquet", TICKS)
+    opened(file)
+    before = set(os.listdir("/proc/self/task"))
+    opened(file)
+    assert set(os.listdir("/proc/self/task")) <= before
 
 
 def test_prices_off_the_grid_of_five_paise_make_a_finer_one(tmp_path: Path) -> None:
@@ -102,31 +155,23 @@ def test_prices_off_the_grid_of_five_paise_make_a_finer_one(tmp_path: Path) -> N
 
 def without(column: str) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
-        columns: dict[str, object] = {
-            "symbol": ["TCS"],
-            "exchange": ["NSE"],
-            "timestamp": stamps(["2021-05-27 09:15:00"]),
-            "ltp": [1.0],
-            "volume": [1],
-        }
-        del columns[column]
+        columns = {name: values for name, values in TICKS.items() if name != column}
         return write(folder / "without.parquet", columns)
 
     return make
 
 
-def with_column(column: str, values: object) -> Callable[[Path], Path]:
+def with_column(column: str, kind: str, value: object) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
-        columns: dict[str, object] = {
-            "symbol": ["TCS"],
-            "exchange": ["NSE"],
-            "timestamp": stamps(["2021-05-27 09:15:00"]),
-            "ltp": [1.0],
-            "volume": [1],
-        }
-        return write(folder / "with.parquet", columns | {column: values})
+        return write(folder / "with.parquet", {**TICKS, column: Column(kind, [value] * 3)})
 
     return make
+
+
+def empty(folder: Path) -> Path:
+    kinds = ("VARCHAR", "VARCHAR", "TIMESTAMPTZ", "DOUBLE", "BIGINT")
+    columns = {name: Column(kind, []) for name, kind in zip(TICKS, kinds, strict=True)}
+    return write(folder / "empty.parquet", columns)
 
 
 def text_file(folder: Path) -> Path:
@@ -150,12 +195,19 @@ def cut_short(folder: Path) -> Path:
         (cut_short, "RECORDING_UNREADABLE", "cannot be read as Parquet"),
         (without("ltp"), "RECORDING_COLUMNS", "has the columns exchange, symbol, timestamp"),
         (without("symbol"), "RECORDING_COLUMNS", "a recording has symbol, exchange"),
-        (with_column("timestamp", ["09:15"]), "RECORDING_COLUMNS", "timestamp .* no instants"),
-        (with_column("ltp", ["dear"]), "RECORDING_COLUMNS", "not of the kind it must be"),
-        (with_column("volume", ["much"]), "RECORDING_COLUMNS", "not of the kind it must be"),
-        (with_column("exchange", ["NASDAQ"]), "RECORDING_COLUMNS", "'NASDAQ', which is no exch"),
-        (with_column("ltp", [-1.0]), "RECORDING_EMPTY", "no usable record"),
-        (with_column("ltp", pa.array([None], pa.float64())), "RECORDING_EMPTY", "no usable"),
+        (with_column("timestamp", "VARCHAR", "09:15"), "RECORDING_COLUMNS", "tamp .* no instants"),
+        (with_column("timestamp", "DATE", "2021-05-27"), "RECORDING_COLUMNS", "no instants"),
+        (with_column("timestamp", "TIME", "09:15:00"), "RECORDING_COLUMNS", "no instants"),
+        (lambda _: WRITTEN / "pyarrow_int96.parquet", "RECORDING_COLUMNS", "INT96, .* no zone"),
+        (with_column("ltp", "VARCHAR", "dear"), "RECORDING_COLUMNS", "not of the kind it must be"),
+        (with_column("ltp", "DATE", "2021-05-27"), "RECORDING_COLUMNS", "not of the kind it must"),
+        (with_column("ltp", "DOUBLE[]", [1.0]), "RECORDING_COLUMNS", "not of the kind it must be"),
+        (with_column("volume", "VARCHAR", "much"), "RECORDING_COLUMNS", "not of the kind it must"),
+        (with_column("exchange", "VARCHAR", "NASDAQ"), "RECORDING_COLUMNS", "'NASDAQ', which is"),
+        (with_column("ltp", "DOUBLE", -1.0), "RECORDING_EMPTY", "no usable record"),
+        (with_column("ltp", "DOUBLE", None), "RECORDING_EMPTY", "no usable record"),
+        (with_column("symbol", "VARCHAR", None), "RECORDING_EMPTY", "no usable record"),
+        (empty, "RECORDING_EMPTY", "no usable record"),
     ],
 )  # fmt: skip
 def test_a_bad_file_is_refused_with_a_sentence(

@@ -10,11 +10,14 @@ out and counted in the log, what is missing stays missing, nothing is made up:
 - of two rows for one minute or second the later one in the file counts;
 - a high below the open or close, or a low above, is moved to it;
 - a day's volume that goes down is held until it is passed again, a negative one is 0;
-- instants without a zone are taken as Asia/Kolkata.
+- instants without a zone are taken as Asia/Kolkata; those of the old kind INT96 are refused, for
+  some programs write them in UTC and some in local time, and the file does not say which.
 """
 
+import glob
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -28,7 +31,7 @@ from algohost.domain.instruments import Exchange, InstrumentKey
 from algohost.market.bars import DAY_SECONDS, IST_OFFSET, IntArray, PaiseBars
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from duckdb import DuckDBPyConnection
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +60,17 @@ class _Rows:
     which: IntArray
     """The place in ``keys`` of each row's instrument."""
     instants: IntArray
-    prices: list[NDArray[np.float64]]
+    prices: list[IntArray]
+    """In paise, as in the file's columns."""
     volume: IntArray
+
+
+_ALONE: Final[dict[str, str | bool | int | float | list[str]]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "temp_directory": "",
+}
+"""For the reader: it fetches nothing from anywhere and writes no file."""
 
 
 def read(file: Path, day: date | None) -> Recording:
@@ -67,9 +79,8 @@ def read(file: Path, day: date | None) -> Recording:
     Raises ``Invalid`` where there is no such file, it is not Parquet, it lacks columns or
     records, or it has no record of ``day``.
     """
-    table, columns = _table(file)
+    columns, rows = _read(file)
     seconds = 60 if columns == MINUTE_COLUMNS else 1
-    rows = _rows(file, table, columns)
     of_day = (rows.instants + IST_OFFSET) // DAY_SECONDS
     days = np.unique(of_day)
     chosen = _chosen_day(file, days, day)
@@ -77,17 +88,35 @@ def read(file: Path, day: date | None) -> Recording:
     order = np.lexsort((rows.instants, rows.which))
     order = order[of_day[order] <= chosen]
     bounds = np.searchsorted(rows.which[order], np.arange(len(rows.keys) + 1))
-    for place in sorted(range(len(rows.keys)), key=rows.keys.__getitem__):
+    for place, key in enumerate(rows.keys):
         own = order[bounds[place] : bounds[place + 1]]
         if len(own):
-            series[rows.keys[place]] = _bars(rows, own, seconds)
+            series[key] = _bars(rows, own, seconds)
     return Recording(day=chosen, days=days[days <= chosen], seconds=seconds, series=series)
 
 
-def _table(file: Path) -> tuple["pa.Table", tuple[str, ...]]:
-    # pyarrow costs a tenth of a second and 40 MB; only who replays a recording pays.
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def _read(file: Path) -> tuple[tuple[str, ...], _Rows]:
+    with _opened(file) as base:
+        kinds = {str(row[0]): str(row[1]) for row in base.execute("DESCRIBE file").fetchall()}
+        columns = next(
+            (shape for shape in (MINUTE_COLUMNS, TICK_COLUMNS) if kinds.keys() >= set(shape)), None
+        )
+        if columns is None:
+            raise Invalid(
+                f"{str(file)!r} has the columns {', '.join(sorted(kinds))[:300]}; a recording has "
+                f"{', '.join(MINUTE_COLUMNS)} (minutes) or {', '.join(TICK_COLUMNS)} (ticks).",
+                code="RECORDING_COLUMNS",
+            )
+        has_zone = _has_zone(file, base, kinds["timestamp"])
+        _view_usable(base, columns, "TIMESTAMPTZ" if has_zone else "TIMESTAMP")
+        return columns, _rows(file, base, columns, ahead=0 if has_zone else IST_OFFSET)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator["DuckDBPyConnection"]:
+    """The file as a view of that name; what goes wrong with it becomes a sentence."""
+    # duckdb costs a fifth of a second and 40 MB; only who replays a recording pays.
+    import duckdb
 
     if not file.is_file():
         raise Invalid(
@@ -95,91 +124,99 @@ def _table(file: Path) -> tuple["pa.Table", tuple[str, ...]]:
             code="RECORDING_MISSING",
         )
     try:
-        names = set(pq.read_schema(file).names)
-        columns = next(
-            (shape for shape in (MINUTE_COLUMNS, TICK_COLUMNS) if names.issuperset(shape)), None
-        )
-        if columns is not None:
-            # Symbols repeat in every row: read as text they would cost most of the memory.
-            with pq.ParquetFile(file, read_dictionary=["symbol", "exchange"]) as parquet:
-                return parquet.read(columns=list(columns)), columns
-    except (pa.ArrowException, OSError) as error:
+        with duckdb.connect(config=_ALONE) as base:
+            base.read_parquet(
+                _literally(file), binary_as_string=True, hive_partitioning=False
+            ).create_view("file")
+            yield base
+    except duckdb.ConversionException as error:
         raise Invalid(
-            f"{str(file)!r} cannot be read as Parquet ({str(error)[:200]}); give a recording "
-            "written as Parquet.",
-            code="RECORDING_UNREADABLE",
-        ) from error
-    raise Invalid(
-        f"{str(file)!r} has the columns {', '.join(sorted(names))[:300]}; a recording has "
-        f"{', '.join(MINUTE_COLUMNS)} (minutes) or {', '.join(TICK_COLUMNS)} (ticks).",
-        code="RECORDING_COLUMNS",
-    )
-
-
-def _rows(file: Path, table: "pa.Table", columns: tuple[str, ...]) -> _Rows:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    total = table.num_rows
-    table = table.drop_null()
-    stamps = table.column("timestamp")
-    if not pa.types.is_timestamp(stamps.type):
-        raise _bad_column(file, "timestamp", "holds no instants")
-    try:
-        symbols = _names(table.column("symbol"))
-        exchanges = _names(table.column("exchange"))
-        micros = stamps.cast(pa.timestamp("us", stamps.type.tz), safe=False).cast(pa.int64())
-        prices = [pc.cast(table.column(name), pa.float64()).to_numpy() for name in columns[3:-1]]
-        volume = pc.cast(table.column("volume"), pa.float64()).to_numpy()
-    except pa.ArrowException as error:
-        raise Invalid(
-            f"A column of {str(file)!r} is not of the kind it must be ({str(error)[:200]}); "
+            f"A column of {str(file)!r} is not of the kind it must be ({_first_line(error)}); "
             "prices and volumes are numbers, symbols and exchanges are text.",
             code="RECORDING_COLUMNS",
         ) from error
-    instants = micros.to_numpy() // 1_000_000 - (0 if stamps.type.tz else IST_OFFSET)
-    good = np.isfinite(volume)
-    for price in prices:
-        good &= np.isfinite(price) & (price > 0) & (price < 1e9)
-    if not good.any():
+    except duckdb.Error as error:
+        raise Invalid(
+            f"{str(file)!r} cannot be read as Parquet ({_first_line(error)}); give a recording "
+            "written as Parquet.",
+            code="RECORDING_UNREADABLE",
+        ) from error
+
+
+def _literally(file: Path) -> str:
+    """The path as a pattern that no other file matches."""
+    return glob.escape(str(file.absolute()))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:200]
+
+
+def _has_zone(file: Path, base: "DuckDBPyConnection", kind: str) -> bool:
+    """Whether the column holds instants, and not times of a wall clock."""
+    if not kind.startswith("TIMESTAMP"):
+        raise _bad_column(file, "timestamp", "holds no instants")
+    stored = base.execute(
+        "SELECT type FROM parquet_schema(?) WHERE name = 'timestamp'", [_literally(file)]
+    ).fetchall()
+    if ("INT96",) in stored:
+        raise _bad_column(file, "timestamp", "is of the kind INT96, which tells no zone")
+    return kind.startswith("TIMESTAMPTZ") or kind.endswith("WITH TIME ZONE")
+
+
+def _rows(file: Path, base: "DuckDBPyConnection", columns: tuple[str, ...], *, ahead: int) -> _Rows:
+    keys = _keys(file, base)
+    if not keys:
         raise Invalid(f"{str(file)!r} holds no usable record.", code="RECORDING_EMPTY")
-    if (left_out := total - int(good.sum())) > 0:
+    found = base.execute(
+        "SELECT * EXCLUDE (exchange, symbol), "
+        "enum_code(CAST(exchange || ':' || symbol AS instruments)) AS which FROM usable"
+    ).fetchnumpy()
+    (total,) = base.execute("SELECT count(*) FROM file").fetchall()[0]
+    which = np.asarray(found["which"]).astype(np.int64)
+    if (left_out := total - len(which)) > 0:
         log.warning("recording_rows_left_out file=%r rows=%d of=%d", file.name, left_out, total)
-    keys, which = _keys(file, symbols, exchanges, good)
     return _Rows(
         keys=keys,
         which=which,
-        instants=instants[good],
-        prices=[price[good] for price in prices],
-        volume=np.rint(np.clip(volume[good], 0, 1e15)).astype(np.int64),
+        instants=np.asarray(found["instant"]) - ahead,
+        prices=[np.asarray(found[f"{name}_paise"]) for name in columns[3:-1]],
+        volume=np.asarray(found["units"]),
     )
 
 
-def _names(column: "pa.ChunkedArray") -> tuple[list[str], IntArray]:
-    import pyarrow as pa
+def _view_usable(base: "DuckDBPyConnection", columns: tuple[str, ...], instant: str) -> None:
+    """The rows that count, in the order of the file, as a view of whole numbers."""
+    prices = columns[3:-1]
+    numbers = ", ".join(f"CAST({name} AS DOUBLE) AS {name}" for name in (*prices, "volume"))
+    # a cast rounds as Python does, halves to even, and fails where nothing fits
+    paise = ", ".join(f"CAST({name} * 100 AS BIGINT) AS {name}_paise" for name in prices)
+    possible = " AND ".join(f"isfinite({name}) AND {name} > 0 AND {name} < 1e9" for name in prices)
+    base.execute(
+        f"CREATE VIEW usable AS SELECT exchange, symbol, instant, {paise}, "  # noqa: S608 - own words
+        "CAST(least(greatest(volume, 0), 1e15) AS BIGINT) AS units FROM "
+        "(SELECT CAST(exchange AS VARCHAR) AS exchange, CAST(symbol AS VARCHAR) AS symbol, "
+        f'epoch_us(CAST("timestamp" AS {instant})) // 1000000 AS instant, {numbers} FROM file) '
+        "WHERE exchange IS NOT NULL AND symbol IS NOT NULL AND instant IS NOT NULL "
+        f"AND isfinite(volume) AND {possible}"
+    )
 
-    coded = column.dictionary_encode().unify_dictionaries().combine_chunks()
-    names = coded.dictionary.cast(pa.string()).to_pylist()
-    return names, coded.indices.to_numpy().astype(np.int64)
 
-
-def _keys(
-    file: Path,
-    symbols: tuple[list[str], IntArray],
-    exchanges: tuple[list[str], IntArray],
-    good: NDArray[np.bool_],
-) -> tuple[list[InstrumentKey], IntArray]:
-    pairs, which = np.unique(
-        exchanges[1][good] * len(symbols[0]) + symbols[1][good], return_inverse=True
+def _keys(file: Path, base: "DuckDBPyConnection") -> list[InstrumentKey]:
+    """Every instrument in order; the type ``instruments`` numbers them by their place."""
+    base.execute(
+        "CREATE TABLE instrument AS SELECT DISTINCT exchange, symbol FROM usable ORDER BY ALL"
     )
     keys = []
-    for pair in pairs.tolist():
-        exchange, symbol = divmod(pair, len(symbols[0]))
-        name = exchanges[0][exchange]
-        if name not in set(Exchange):
-            raise _bad_column(file, "exchange", f"has {name[:40]!r}, which is no exchange")
-        keys.append(InstrumentKey(exchange=Exchange(name), symbol=symbols[0][symbol]))
-    return keys, which
+    for exchange, symbol in base.execute("SELECT exchange, symbol FROM instrument").fetchall():
+        if exchange not in set(Exchange):
+            raise _bad_column(file, "exchange", f"has {exchange[:40]!r}, which is no exchange")
+        keys.append(InstrumentKey(exchange=Exchange(exchange), symbol=symbol))
+    if keys:
+        base.execute(
+            "CREATE TYPE instruments AS ENUM (SELECT exchange || ':' || symbol FROM instrument)"
+        )
+    return keys
 
 
 def _bad_column(file: Path, column: str, what: str) -> Invalid:
@@ -211,7 +248,7 @@ def _bars(rows: _Rows, own: NDArray[np.intp], seconds: int) -> PaiseBars:
     start = rows.instants[own] // seconds * seconds
     newest = np.append(start[1:] != start[:-1], True)
     own, start = own[newest], start[newest]
-    paise = [np.rint(price[own] * 100).astype(np.int64) for price in rows.prices]
+    paise = [price[own] for price in rows.prices]
     volume = rows.volume[own]
     if seconds == 1:
         last = paise[0]

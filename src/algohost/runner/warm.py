@@ -8,8 +8,9 @@ leave a thread, a descriptor or a random state behind, and nothing that fails is
 import contextlib
 import ctypes
 import gc
-import importlib
+import importlib.util
 import json
+import os
 import sys
 from typing import Any, Final
 
@@ -23,11 +24,14 @@ MODULES: Final = (
     "anyio", "requests", "websocket", "openalgo",
 )  # fmt: skip
 """Imported in this order; a package that is not installed is simply not shared."""
+_COMMAND_LINE_OF_HTTPX: Final = "httpx._main"
+"""Imported by ``httpx`` where ``rich`` and ``click`` happen to be: 5 MB, and no script calls it."""
 
 
 def warm(modules: tuple[str, ...] = MODULES) -> list[str]:
     """Imports and exercises; returns one sentence for each thing that failed."""
     problems = []
+    sys.modules.setdefault(_COMMAND_LINE_OF_HTTPX, None)  # type: ignore[arg-type] # not found
     for name in modules:
         try:
             importlib.import_module(name)
@@ -36,6 +40,8 @@ def warm(modules: tuple[str, ...] = MODULES) -> list[str]:
                 problems.append(f"Could not import {name}: {error}.")
         except BaseException as error:  # noqa: BLE001 - a broken package must not kill the zygote
             problems.append(f"Could not import {name}: {error!r}.")
+    if sys.modules.get(_COMMAND_LINE_OF_HTTPX) is None:
+        del sys.modules[_COMMAND_LINE_OF_HTTPX]
     for exercise in (_exercise_pandas, _exercise_client, _prepare_client):
         try:
             exercise()
@@ -43,6 +49,12 @@ def warm(modules: tuple[str, ...] = MODULES) -> list[str]:
             problems.append(f"Could not warm by {exercise.__name__}: {error!r}.")
     settle()
     return problems
+
+
+def is_cold() -> bool:
+    """Whether Python has not kept the bytecode of the largest package yet."""
+    spec = importlib.util.find_spec("pandas")
+    return spec is not None and spec.cached is not None and not os.path.exists(spec.cached)
 
 
 def settle() -> None:

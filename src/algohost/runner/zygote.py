@@ -338,7 +338,11 @@ def main(search_path: list[str]) -> NoReturn:
     Says one line of JSON on standard output when it is warm: its pid and what failed.
     """
     _, socket_name, journal_path, patience = sys.argv
+    was_cold = warm.is_cold()
     problems = warm.warm()
+    if was_cold and not warm.is_cold():
+        # compiling has scattered what runs are to share, 2 MB for each: once more, from bytecode
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - our own command line
     confine.prepare()
     if sys.platform == "linux":
         import ctypes

@@ -5,14 +5,14 @@ folders from 2, truncation by path from 3, TCP from 4, device commands from 5, s
 abstract Unix sockets from 6. A rule belongs to a file or folder itself, not to its name.
 """
 
+import ctypes
 import os
 import stat
 import struct
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from algohost.runner.confine import syscalls
 
@@ -45,8 +45,7 @@ _FILE_RIGHTS_OF_ABI: Final = (0, 13, 14, 15, 15)
 _ALL_FILE_RIGHTS: Final = 16
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rule:
+class Rule(NamedTuple):
     """What may be done with a file, or in a folder and all below it."""
 
     path: str
@@ -60,6 +59,12 @@ def abi() -> int:
         return syscalls.call("landlock_create_ruleset", None, 0, _VERSION)
     except OSError:
         return 0
+
+
+def prepare() -> None:
+    """Finds out now what forks of this process would each have to."""
+    if abi():
+        _adder()
 
 
 def restrict(rules: Iterable[Rule], *, connect: Iterable[int] | None, version: int) -> None:
@@ -79,29 +84,33 @@ def restrict(rules: Iterable[Rule], *, connect: Iterable[int] | None, version: i
         parts.append(_SCOPES)
     attributes = struct.pack(f"<{len(parts)}Q", *parts)
     ruleset = syscalls.call("landlock_create_ruleset", attributes, len(attributes), 0)
+    add = _adder()
     try:
-        for rule in rules:
-            _add_path(ruleset, rule, handled)
+        for path, access in rules:
+            _add_path(add, ruleset, path, access & handled)
         if version >= 4:
             for port in connect or ():
-                one = struct.pack("<QQ", _CONNECT_TCP, port)
-                syscalls.call("landlock_add_rule", ruleset, _NET_PORT, one, 0)
+                add(ruleset, _NET_PORT, struct.pack("<QQ", _CONNECT_TCP, port), 0)
         syscalls.call("landlock_restrict_self", ruleset, 0)
     finally:
         os.close(ruleset)
 
 
-def _add_path(ruleset: int, rule: Rule, handled: int) -> None:
+@cache
+def _adder() -> Callable[..., int]:
+    kinds = (ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32)
+    return syscalls.quick("landlock_add_rule", *kinds)
+
+
+def _add_path(add: Callable[..., int], ruleset: int, path: str, access: int) -> None:
     try:
-        descriptor = os.open(rule.path, os.O_PATH | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:  # what is not there, or is out of reach, needs no rule
         return
     try:
-        access = rule.access & handled
         if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
             access &= _OF_A_FILE
         if access:
-            one = struct.pack("<Qi", access, descriptor)
-            syscalls.call("landlock_add_rule", ruleset, _PATH_BENEATH, one, 0)
+            add(ruleset, _PATH_BENEATH, struct.pack("<Qi", access, descriptor), 0)
     finally:
         os.close(descriptor)

@@ -63,6 +63,7 @@ def prepare() -> None:
     spaces.why_threads_are_not_counted()
     places.shared_rules()
     syscalls.prepare()
+    landlock.prepare()
     if seccomp.is_offered():
         seccomp.prepare()
 
@@ -99,7 +100,6 @@ def _restrict(run: Run, wanted: Confinement) -> str | None:
     if seccomp.is_offered():
         seccomp.install(
             seccomp.Filter(
-                pid=os.getpid(),
                 may_start_processes=wanted.may_start_processes,
                 may_use_udp=_may_use_udp(wanted),
                 only_own_signals=version < 6 and not wanted.may_start_processes,

@@ -7,10 +7,11 @@ that the process starts.
 
 import ctypes
 import errno
+import os
 import socket
 import struct
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
@@ -22,6 +23,8 @@ _AUDIT_ARCHES: Final = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _X32_BIT: Final = 0x40000000
 _LOAD, _EQUALS, _AT_LEAST, _HAS_BIT, _AND, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 _ALWAYS: Final = 0x05
+_FARTHEST: Final = 255
+"""Steps that a condition can jump over."""
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _NUMBER_AT, _ARCH_AT, _ARGUMENTS_AT = 0, 4, 16
 _SET_SECCOMP, _GET_SECCOMP, _FILTER = 22, 21, 2
@@ -85,13 +88,14 @@ _MARK: Final = 10
 class Filter:
     """What a filter lets through."""
 
-    pid: int
     may_start_processes: bool
     may_use_udp: bool
     only_own_signals: bool
     """Where Landlock does not scope signals, and no children are to be signalled."""
     may_truncate: bool
     """By path, or by opening to read; Landlock watches over that from ABI 3."""
+    pid: int = _SOME_PID
+    """Of the process that it is for; left open in a filter that is made before there is one."""
 
 
 @cache
@@ -107,8 +111,11 @@ def is_offered() -> bool:
 
 
 def install(wanted: Filter) -> None:
-    """Puts the filter on, for good. ``no_new_privs`` must be set. Raises ``OSError``."""
-    program = _for_pid(_template(replace(wanted, pid=_SOME_PID)), wanted.pid)
+    """Puts the filter, made for any process, on this one, for good.
+
+    ``no_new_privs`` must be set. Raises ``OSError``.
+    """
+    program = _for_pid(_template(wanted), os.getpid())
     code = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("<HxxxxxxQ", len(program) // 8, ctypes.addressof(code))
     syscalls.prctl(_SET_SECCOMP, _FILTER, header)
@@ -121,7 +128,6 @@ def prepare() -> None:
         for udp in (False, True):
             _template(
                 Filter(
-                    pid=_SOME_PID,
                     may_start_processes=may,
                     may_use_udp=udp,
                     only_own_signals=own,
@@ -143,7 +149,11 @@ def _for_pid(program: bytes, pid: int) -> bytes:
 
 
 def program_of(wanted: Filter) -> bytes:
-    """The filter as instructions of the kernel's packet filter."""
+    """The filter as instructions of the kernel's packet filter.
+
+    A call's answer is found by halving the numbers: the kernel walks through the filter once
+    for every number there is when it is put on, and for calls whose arguments are looked at.
+    """
     steps = [
         _step(_LOAD, _ARCH_AT),
         _step(_EQUALS, _AUDIT_ARCHES[syscalls.MACHINE], 1, 0),
@@ -152,7 +162,17 @@ def program_of(wanted: Filter) -> bytes:
     ]
     if syscalls.MACHINE == "x86_64":  # the same calls once more under other numbers
         steps += [_step(_AT_LEAST, _X32_BIT, 0, 1), _step(_RETURN, _KILL)]
-    for names, number in (
+    answers = {
+        syscalls.NUMBERS[name]: answer
+        for name, answer in _answers(wanted).items()
+        if name in syscalls.NUMBERS
+    }
+    return b"".join([*steps, *_halved(_spans(answers))])
+
+
+def _answers(wanted: Filter) -> dict[str, list[bytes]]:
+    """What to do about every call that is not let through, by its name; each ends in a return."""
+    refused = (
         (_NEVER, errno.EPERM),
         (_NOT_OFFERED, errno.EOPNOTSUPP),
         (_WITHOUT_EFFECT, 0),
@@ -161,54 +181,75 @@ def program_of(wanted: Filter) -> bytes:
         (() if wanted.may_start_processes else (*_STARTS_PROCESSES, "listen"), errno.EPERM),
         (("tkill",) if wanted.only_own_signals else (), errno.EPERM),
         (("clone3",), errno.ENOSYS),  # the C library goes on to clone, whose flags can be seen
-    ):
-        steps += _any_of(names, number)
-    steps += _when("clone", _clone(wanted))
-    steps += _when("personality", _one_of(0, (0xFFFFFFFF, 0)))
-    steps += [*_sockets(wanted), *_limits(wanted)]
-    if not wanted.may_truncate:
-        for name, argument in _OPENS:
-            steps += _when(name, _opened(argument))
-    if wanted.only_own_signals:
-        steps += _signals(wanted)
-    return b"".join([*steps, _step(_RETURN, _ALLOW)])
+    )
+    return {
+        **{name: [_refuse(number)] for names, number in refused for name in names},
+        "clone": _clone(wanted),
+        "personality": _one_of(0, (0xFFFFFFFF, 0)),
+        **_sockets(wanted),
+        **_limits(wanted),
+        **({} if wanted.may_truncate else {name: _opened(at) for name, at in _OPENS}),
+        **(_signals(wanted) if wanted.only_own_signals else {}),
+    }
 
 
-def _sockets(wanted: Filter) -> list[bytes]:
-    steps = [*_when("socket", _socket(wanted)), *_when("socketpair", _pair())]
+def _spans(answers: dict[int, list[bytes]]) -> list[tuple[int, list[bytes]]]:
+    """The first number of each row of calls with one answer, and the answer."""
+    let_through = [_step(_RETURN, _ALLOW)]
+    starts = {0, *answers, *(number + 1 for number in answers)}
+    spans: list[tuple[int, list[bytes]]] = []
+    for first in sorted(starts):
+        answer = answers.get(first, let_through)
+        if not spans or spans[-1][1] != answer:
+            spans.append((first, answer))
+    return spans
+
+
+def _halved(spans: list[tuple[int, list[bytes]]]) -> list[bytes]:
+    """Goes to the answer of the span that holds the loaded number."""
+    if len(spans) == 1:
+        return spans[0][1]
+    middle = len(spans) // 2
+    below, above = _halved(spans[:middle]), _halved(spans[middle:])
+    first = spans[middle][0]
+    if len(below) <= _FARTHEST:
+        return [_step(_AT_LEAST, first, len(below), 0), *below, *above]
+    return [_step(_AT_LEAST, first, 0, 1), _step(_ALWAYS, len(below)), *below, *above]
+
+
+def _sockets(wanted: Filter) -> dict[str, list[bytes]]:
+    answers = {"socket": _socket(wanted), "socketpair": _pair()}
     for name, argument in _SENDS:
         body = [_argument(argument), _step(_HAS_BIT, _FAST_OPEN_FLAG, 0, 1), _refuse(errno.EPERM)]
-        steps += _when(name, [*body, _step(_RETURN, _ALLOW)])
+        answers[name] = [*body, _step(_RETURN, _ALLOW)]
     inner = [_argument(2), *_none_of(_TCP_OPTIONS)]
     level = [_argument(1), _step(_EQUALS, _TCP, 1, 0), _step(_RETURN, _ALLOW)]
-    return steps + _when("setsockopt", level + inner)
+    return {**answers, "setsockopt": level + inner}
 
 
-def _limits(wanted: Filter) -> list[bytes]:
+def _limits(wanted: Filter) -> dict[str, list[bytes]]:
     """Limits and priorities of its own only, and never the mark."""
-    steps: list[bytes] = []
-    for name in _ONLY_OWN:
-        steps += _when(name, _one_of(0, (0, wanted.pid)))
+    answers = {name: _one_of(0, (0, wanted.pid)) for name in _ONLY_OWN}
     given: list[bytes] = []
     for half in (_argument(2), _upper_half(2)):  # a null pointer only asks for the limit
         given += [half, _step(_EQUALS, 0, 1, 0), _refuse(errno.EPERM)]
     mark = [_argument(1), _step(_EQUALS, _MARK, 0, len(given)), *given]
-    steps += _when("prlimit64", mark + _one_of(0, (0, wanted.pid)))
-    steps += _when("setrlimit", [_argument(0), *_none_of((_MARK,))])
+    answers["prlimit64"] = mark + _one_of(0, (0, wanted.pid))
+    answers["setrlimit"] = [_argument(0), *_none_of((_MARK,))]
     for name, process in (("setpriority", 0), ("ioprio_set", 1)):
         only_process = [_argument(0), _step(_EQUALS, process, 1, 0), _refuse(errno.EPERM)]
-        steps += _when(name, only_process + _one_of(1, (0, wanted.pid)))
-    return steps
+        answers[name] = only_process + _one_of(1, (0, wanted.pid))
+    return answers
 
 
-def _signals(wanted: Filter) -> list[bytes]:
-    steps: list[bytes] = []
+def _signals(wanted: Filter) -> dict[str, list[bytes]]:
+    answers: dict[str, list[bytes]] = {}
     for name in _SIGNALS:
         own = (wanted.pid, 0, -wanted.pid) if name == "kill" else (wanted.pid,)
-        steps += _when(name, _one_of(0, own))
+        answers[name] = _one_of(0, own)
     for name, commands in _SIGNALS_BY_FILES:
-        steps += _when(name, [_argument(1), *_none_of(commands)])
-    return steps
+        answers[name] = [_argument(1), *_none_of(commands)]
+    return answers
 
 
 def _opened(argument: int) -> list[bytes]:
@@ -276,21 +317,6 @@ def _none_of(values: tuple[int, ...]) -> list[bytes]:
     for value in values:
         body += [_step(_EQUALS, value, 0, 1), _refuse(errno.EPERM)]
     return [*body, _step(_RETURN, _ALLOW)]
-
-
-def _any_of(names: tuple[str, ...], number: int) -> list[bytes]:
-    """Answers all of them with one number: a short filter is put on sooner."""
-    calls = [syscalls.NUMBERS[name] for name in names if name in syscalls.NUMBERS]
-    if not calls:
-        return []
-    jumps = [_step(_EQUALS, call, len(calls) - at, 0) for at, call in enumerate(calls)]
-    return [*jumps, _step(_ALWAYS, 1), _refuse(number)]
-
-
-def _when(name: str, body: list[bytes]) -> list[bytes]:
-    """``body``, which ends in a return, for one system call; nothing where there is no such."""
-    number = syscalls.NUMBERS.get(name)
-    return [] if number is None else [_step(_EQUALS, number, 0, len(body)), *body]
 
 
 def _argument(index: int) -> bytes:

@@ -56,8 +56,11 @@ def enter_user_namespace() -> None:
             ("uid_map", f"{uid} {uid} 1"),
             ("gid_map", f"{gid} {gid} 1"),
         ):
-            with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
-                file.write(text)
+            descriptor = os.open(f"/proc/self/{name}", os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.write(descriptor, text.encode())
+            finally:
+                os.close(descriptor)
     finally:
         syscalls.prctl(_SET_DUMPABLE, 0)
 
@@ -134,6 +137,7 @@ def _why_no_user_namespace() -> str | None:
     return None if number == 0 else errno_words(OSError(abs(number), ""))
 
 
+@cache
 def _kernel() -> tuple[int, ...]:
     numbers = os.uname().release.split("-")[0].split(".")[:2]
     return tuple(int(text) for text in numbers if text.isdecimal())

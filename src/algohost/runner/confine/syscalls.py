@@ -5,7 +5,7 @@ import errno
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Final
 
@@ -100,6 +100,22 @@ def call(name: str, *arguments: int | bytes | None) -> int:
     passed = [ctypes.c_long(one) if isinstance(one, int) else one for one in arguments]
     result: int = libc().syscall(ctypes.c_long(number), *passed)
     return _checked(result)
+
+
+@cache
+def quick(name: str, *kinds: type) -> Callable[..., int]:
+    """``call`` as a function of arguments of these ``ctypes`` kinds, for what is called often."""
+    number = NUMBERS.get(name)
+    function = ctypes.CDLL(None, use_errno=True)["syscall"]  # an object of its own, unlike .syscall
+    function.argtypes = (ctypes.c_long, *kinds)
+    function.restype = ctypes.c_long
+
+    def made(*arguments: int | bytes) -> int:
+        if number is None:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        return _checked(function(number, *arguments))
+
+    return made
 
 
 def prctl(option: int, *values: int | bytes) -> int:
