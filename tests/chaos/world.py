@@ -13,6 +13,7 @@ from algohost.domain.errors import AlgohostError
 from tests.chaos import zoo
 from tests.chaos.crashing_server import VARIABLE
 from tests.chaos.disk import SmallDisk
+from tests.chaos.evidence import Timeline
 from tests.chaos.faults import Fault
 from tests.e2e.running import RunningServer, until
 
@@ -26,6 +27,8 @@ class Member:
     name: str
     strategy_id: str
     ends_by_itself: bool = False
+    first_order: int | None = None
+    """The number before that of a trader's first order."""
     wanted: str | None = None
     """``running`` or ``stopped``; ``None`` after a command that nobody answered."""
 
@@ -36,6 +39,7 @@ class World:
 
     server: RunningServer
     disk: SmallDisk
+    timeline: Timeline
     members: list[Member] = field(default_factory=list)
     killed_pids: set[int] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=dict)
@@ -43,31 +47,38 @@ class World:
 
     def populate(self, tickers: int, traders: int) -> None:
         """Adds and starts the strategies."""
-        sources = [(f"ticker {n}", zoo.TICKER) for n in range(tickers)]
-        sources += [
-            (f"trader {n}", zoo.TRADER.replace("{first}", str(n * 2000))) for n in range(traders)
-        ]
-        sources += [("stubborn", zoo.STUBBORN), ("short", zoo.SHORT), ("flood", zoo.FLOOD)]
-        for name, source in sources:
-            strategy_id = self.server.add(source, name)
-            self.members.append(
-                Member(name=name, strategy_id=strategy_id, ends_by_itself=name == "short")
-            )
+        for number in range(tickers):
+            self._add(f"ticker {number}", zoo.TICKER)
+        for number in range(traders):
+            first = number * 2000
+            source = zoo.TRADER.replace("{first}", str(first))
+            self._add(f"trader {number}", source).first_order = first
+        self._add("stubborn", zoo.STUBBORN)
+        self._add("short", zoo.SHORT).ends_by_itself = True
+        self._add("flood", zoo.FLOOD)
         for member in self.members:
             self._command(member, "start")
+
+    def _add(self, name: str, source: str) -> Member:
+        member = Member(name=name, strategy_id=self.server.add(source, name))
+        self.members.append(member)
+        return member
 
     def suffer(self, fault: Fault) -> None:
         """Lets one fault happen, and the server come back where it is gone."""
         time.sleep(fault.wait_seconds)
         self.counts[fault.name] = self.counts.get(fault.name, 0) + 1
+        self.timeline.note(f"{fault.name} ({fault})")
         act = self._acts()[fault.name]
         act(fault)
         if not self.server.is_up:
             time.sleep(fault.length_seconds)
+            self.timeline.note("launch the server")
             self.server.launch()
 
     def heal(self) -> None:
         """Takes every fault away and waits until the server answers."""
+        self.timeline.note("heal")
         self.disk.free()
         if not self.server.is_up:
             self.server.launch()
@@ -140,10 +151,12 @@ class World:
         try:
             (self.server.begin if verb == "start" else self.server.stop)(member.strategy_id)
         except AlgohostError as error:
+            self.timeline.note(f"{verb} {member.name}: {error.code}")
             is_refusal = error.code in ("ALREADY_RUNNING", "NOT_RUNNING", "STOPPING")
             if not is_refusal:
                 member.wanted = None
             return
+        self.timeline.note(f"{verb} {member.name}: acknowledged")
         member.wanted = "running" if verb == "start" else "stopped"
 
     # ---- looking
@@ -159,8 +172,8 @@ class World:
             return [about["pid"], *(z["pid"] for z in about["zygotes"] if z.get("pid"))]
         return []
 
-    @staticmethod
-    def _kill(pids: Sequence[int]) -> None:
+    def _kill(self, pids: Sequence[int]) -> None:
+        self.timeline.note(f"kill -9 {list(pids)}")
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
