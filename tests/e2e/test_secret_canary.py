@@ -1,7 +1,8 @@
 """Bars S4 and S17, promise 8: a secret is nowhere but in the vault and in its own run's memory.
 
-A unique secret is stored, a hosted script says it in every way it can think of, everything of the
-server is exercised, and then all that it has written, answered and started is searched.
+A unique secret is stored, a hosted script says it in every way it can think of, through Python's
+streams and past them, everything of the server is exercised, and then all that it has written,
+answered and started is searched.
 """
 
 import base64
@@ -27,7 +28,22 @@ from tests.e2e.running import RunningServer, running_server, until
 pytestmark = pytest.mark.processes
 
 LOUD = """
-import base64, hashlib, html, json, logging, os, pathlib, sys, time, urllib.parse
+import base64, ctypes, faulthandler, hashlib, html, json, logging, os, pathlib, subprocess, sys
+import time, urllib.parse
+
+def past_python(secret):
+    raw = secret.encode()
+    os.write(1, b"raw " + raw + b" raw")
+    for part in (raw[:11], raw[11:25] + b"\\n", raw[25:] + b"\\n", raw.hex().encode() + b"\\n"):
+        os.write(2, part)
+    os.write(1, base64.encodebytes(b"12" + raw * 4))
+    ctypes.CDLL(None).dprintf(1, b"c %s\\n", raw)
+    subprocess.run(["echo", "child", secret], check=True)
+    tell = "import os; print(os.environ['BROKER_TOKEN'])"
+    subprocess.run([sys.executable, "-c", tell], check=True)
+    subprocess.run(["base64", "-w", "20"], input=raw, check=True)
+    exec(compile("faulthandler.dump_traceback(1)", secret, "exec"))
+    print("past Python", flush=True)
 
 secret = os.environ["BROKER_TOKEN"]
 if "QUIET" not in os.environ:
@@ -57,8 +73,10 @@ if "QUIET" not in os.environ:
             print(path, "is open", len(open(path, "rb").read()))
         except OSError:
             print(path, "is shut")
+    past_python(secret)
     print("said everything", flush=True)
     raise RuntimeError("the broker refused " + secret)
+past_python(secret)
 print("quiet", flush=True)
 while True:
     time.sleep(0.2)
@@ -225,11 +243,14 @@ def test_a_secret_is_nowhere_but_in_the_vault_and_in_its_run(server: RunningServ
         "strategy", "secret", "set", strategy_id, "BROKER_TOKEN", "--value-stdin", stdin=secret
     )
     assert told[0] == 0, told
+    assert server.cli("strategy", "set", strategy_id, "may_start_processes=yes")[0] == 0
     crash(server, strategy_id)
     digest = server.data_dir / "work" / strategy_id / "digest"
     assert digest.read_text() == hashlib.sha256(secret.encode()).hexdigest(), "it had the secret"
     log = server.run_log(strategy_id)
-    assert "said everything" in log
+    assert "said everything" in log, log
+    for way in ("raw ***", "c ***", "child ***", 'File "***', "past Python"):
+        assert way in log
     assert "RuntimeError: the broker refused ••••••" in log
     if "files" in kept_to(server):
         assert log.count("is shut") == 3, "the key, the database and the server's log (bar S17)"
@@ -245,6 +266,7 @@ def test_a_secret_is_nowhere_but_in_the_vault_and_in_its_run(server: RunningServ
         sweep.programs(client)
         sweep.live(strategy_id, client)
     sweep.commands(strategy_id)
+    until(lambda: not what_holds(server.run_log(strategy_id).encode(), secret), "it is covered")
     assert len(sweep.answers) > 100
     assert sweep.leaks() == {}
     the_sweep_finds_what_is_there(sweep)
@@ -291,6 +313,34 @@ def the_sweep_finds_what_is_there(sweep: Sweep) -> None:
         planted.write_text(text)
         assert form in sweep.leaks()["planted"]
     planted.unlink()
+
+
+ALONE = """
+import os, pathlib, time
+
+while not pathlib.Path("go").exists():
+    time.sleep(0.01)
+os.write(1, b"raw " + os.environ["BROKER_TOKEN"].encode())
+"""
+
+
+def test_what_a_run_wrote_while_no_server_lived_is_covered_when_one_starts(
+    server: RunningServer,
+) -> None:
+    """Until then it is in the file: a run writes it itself, so that nobody has to be alive."""
+    secret = f"kanarie-{secrets.token_hex(12)}"
+    strategy_id = server.add(ALONE, "alone")
+    own = f"/v1/strategies/{strategy_id}"
+    server.ask("POST", f"{own}/secrets", {"name": "BROKER_TOKEN", "value": secret})
+    server.begin(strategy_id)
+    server.kill(signal.SIGKILL)
+    (server.data_dir / "work" / strategy_id / "go").touch()
+    until(lambda: secret in server.run_log(strategy_id), "it has written")
+    server.start()
+    until(lambda: server.row(strategy_id)["phase"] == "stopped", "its end is known")
+    assert server.run_log(strategy_id) == f"raw {'*' * len(secret)}"
+    lines = server.cli("strategy", "logs", strategy_id)[1]
+    assert lines.strip() == f"raw {'*' * len(secret)}"
 
 
 def test_the_control_socket_answers_no_secret_either(server: RunningServer) -> None:

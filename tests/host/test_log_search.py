@@ -18,8 +18,10 @@ from algohost.domain.errors import Invalid
 from algohost.domain.ids import RunId, StrategyId, VersionId
 from algohost.domain.runs import Run
 from algohost.host import log_scan, log_search
-from algohost.host.log_scan import Job, literal_part, scan
+from algohost.host.log_find import literal_part
+from algohost.host.log_scan import Job, scan
 from algohost.host.log_search import Page, Query, moment, search
+from algohost.host.log_searchers import LOG_SEARCHERS
 from algohost.runner.log_holes import drop_before
 
 OLD = """\
@@ -284,6 +286,7 @@ def test_whatever_matches_holds_the_part(expression: str, data: st.DataObject) -
 
 def test_it_leaves_no_process_behind(folder: Path) -> None:
     find(folder, text="a.", is_expression=True)
+    LOG_SEARCHERS.close()
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
 

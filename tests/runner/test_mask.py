@@ -5,12 +5,16 @@ import html
 import itertools
 import json
 import os
+import random
 import re
 import shlex
+import string
 import tempfile
 import threading
 import traceback
 from collections.abc import Callable
+from functools import cache
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -18,8 +22,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from algohost.host.tokens import mint
-from algohost.runner.mask import MARKER, SHORTEST_MASKABLE, mask_of
-from algohost.runner.stream import LogWriter, StampedBuffer, StampedStream
+from algohost.runner import mask_search
+from algohost.runner.log_writer import LogWriter
+from algohost.runner.mask import MARKER, SHORTEST_MASKABLE, Mask, mask_of
+from algohost.runner.stream import StampedBuffer, StampedStream
 
 AT = 1795263277.4
 STAMP = "2026-11-21 17:44:37 IST "
@@ -214,6 +220,7 @@ def test_the_first_look_at_a_line_lets_no_form_of_a_secret_pass(
         line = f"{FORMS[form](secret)}\n".encode()
         if MARKER in mask._replaced(line, mask._spans(line)):
             assert len(line) >= mask.shortest or mask.seldom in line
+            assert mask.classes is None or mask.run in line.translate(mask.classes)
             assert mask.may_hold(line) is not None
 
 
@@ -232,12 +239,149 @@ def test_a_line_that_passes_the_first_look_is_none_that_would_be_masked(
         assert mask._spans(line) == []
 
 
+@given(
+    st.lists(st.text('aZk9-&. "é', min_size=6, max_size=30), min_size=1, max_size=2),
+    st.lists(st.sampled_from([" ", "a", "-", "&", "."]), max_size=6),
+    st.sampled_from(sorted(FORMS)),
+)
+def test_a_line_without_a_long_row_of_bytes_holds_no_form_of_a_secret(
+    secrets: list[str], around: list[str], form: str
+) -> None:
+    mask = mask_of(secrets)
+    assert mask is not None
+    line = f"{''.join(around)}{FORMS[form](secrets[0])}{''.join(around)}\n".encode()
+    if mask.classes is not None and mask.run not in line.translate(mask.classes):
+        assert mask._spans(line) == []
+
+
+def test_a_word_of_ordinary_length_is_no_long_row() -> None:
+    mask = mask_of([mint()[0], "hunter2secretpassword", "correct-horse-battery"])
+    assert mask is not None
+    assert mask.classes is not None
+    assert len(mask.run) == 21
+    assert mask.run not in b"2026-11-21 RELIANCE NIFTY24NOV24500CE\n".translate(mask.classes)
+    for short in ("hunter2", "a phrase of short words", "a.b.c.d.e.f.g.h"):
+        too_short = mask_of([short])
+        assert too_short is not None
+        assert too_short.classes is None, "it would look at nearly every line in vain"
+
+
+@given(
+    st.lists(st.sampled_from([PLAIN, PLAIN[:9], "x" * 50, " ", PLAIN.encode().hex()]), max_size=9)
+)
+def test_a_long_text_is_looked_at_as_closely_as_a_short_one(parts: list[str]) -> None:
+    mask = mask_of([PLAIN])
+    assert mask is not None
+    text = "".join(parts).encode()
+    assert mask.spans(text) == mask._spans(text)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_text_that_ends_in_a_secret_says_where_it_begins(form: str) -> None:
+    """In every form; from six characters on, for fewer are in ordinary words."""
+    mask = mask_of([RICH])
+    assert mask is not None
+    written = FORMS[form](RICH).encode()
+    begin, end = max(mask._spans(written), key=lambda span: span[1] - span[0])
+    if not written[begin:end].endswith(b"="):  # a little more may be covered than the form
+        assert mask.begun(b"so " + written[begin:end][: (end - begin) * 3 // 4]) <= 3 + 8
+    assert mask.begun(b"so " + written[begin : begin + 3]) == 6
+    assert mask.begun(b"so that") == 7
+
+
 def test_most_lines_need_no_search_for_the_token_of_a_run() -> None:
     """The token begins with a byte that is seldom printed, and its other forms are long."""
     for _ in range(20):
         mask = mask_of([mint()[0]])
         assert mask is not None
         assert (chr(mask.seldom), mask.shortest >= 85) == ("Z", True)
+
+
+def keys(count: int) -> dict[str, str]:
+    """Secrets of that many characters, of kinds that are long in practice."""
+    source = random.Random(count)
+
+    def some(letters: str, size: int) -> str:
+        return "".join(source.choice(letters) for _ in range(size))
+
+    lines = [some(string.ascii_letters + "+/=", 64) for _ in range(count // 65)]
+    pairs = {f"key {n}": some(string.ascii_letters, 30) for n in range(count // 46)}
+    return {
+        "one line": some(string.ascii_letters + string.digits, count),
+        "punctuation": some(string.punctuation + " é", count),
+        "a key in lines": "\n".join(["-----BEGIN KEY-----", *lines, "-----END KEY-----"]),
+        "an account in JSON": json.dumps(pairs, indent=1),
+    }
+
+
+@cache
+def masks(kind: str) -> tuple[Mask, Mask]:
+    """One as it is, and one with all of a form in its expression."""
+    secret = keys(500)[kind]
+    usual, whole = mask_of([secret]), mask_of([secret])
+    assert usual is not None
+    assert whole is not None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mask_search, "_HEAD", 10_000)
+        patch.setattr(mask_search, "_MOST", 10**9)
+        whole._search = mask_search.FormSearch(whole._forms)
+    return usual, whole
+
+
+@pytest.mark.parametrize("kind", keys(70))
+@pytest.mark.parametrize("form", FORMS)
+def test_of_a_long_secret_the_same_is_masked_as_by_a_whole_expression(kind: str, form: str) -> None:
+    usual, whole = masks(kind)
+    written = FORMS[form](keys(500)[kind])
+    for text in (written, written[:-1], written[len(written) // 2 :] + written):
+        line = f"a {text} b\n".encode()
+        assert _covered(usual._spans(line)) == _covered(whole._spans(line))
+    assert len(_covered(usual._spans(line))) >= 300
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.text('ab"\\ %\n', min_size=6, max_size=14), min_size=1, max_size=3),
+    st.text('ab"\\ %\n', max_size=30),
+    st.sampled_from([6, 8, 12]),
+)
+def test_a_beginning_in_an_expression_finds_what_a_whole_one_finds(
+    secrets: list[str], text: str, head: int
+) -> None:
+    whole, begun = mask_of(secrets), mask_of(secrets)
+    assert whole is not None
+    assert begun is not None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mask_search, "_HEAD", head)
+        patch.setattr(mask_search, "_SHORT_HEAD", head)
+        begun._search = mask_search.FormSearch(begun._forms)
+    line = (text + secrets[0] + text).encode()
+    assert _covered(begun._spans(line)) == _covered(whole._spans(line))
+
+
+def _covered(spans: list[tuple[int, int]]) -> set[int]:
+    return {at for start, end in spans for at in range(start, end)}
+
+
+def test_a_text_that_begins_a_long_secret_over_and_over_is_masked_in_bounded_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the work is used up, what is left of the line is taken to be secret."""
+    mask = mask_of(["ab" * 2000 + "c"])
+    assert mask is not None
+    calls = 0
+    compare = mask_search._places_after
+
+    def counted(*given: Any) -> set[int]:
+        nonlocal calls
+        calls += 1
+        return compare(*given)
+
+    monkeypatch.setattr(mask_search, "_places_after", counted)
+    shown = mask.redact(b"x " + b"ab" * 100_000 + b"c\n")
+    assert shown.endswith(MARKER)
+    assert len(shown) < 1000  # the beginnings that were compared and are none
+    assert calls < 1000
 
 
 def test_masking_takes_time_in_proportion_to_the_text() -> None:

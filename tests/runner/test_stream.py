@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from algohost.runner.stream import LogWriter, StampedBuffer, StampedStream
+from algohost.runner.log_writer import LogWriter
+from algohost.runner.stream import StampedBuffer, StampedStream
 
 AT = 1795263277.4  # 2026-11-21 17:44:37 in Asia/Kolkata
 STAMP = "2026-11-21 17:44:37 IST "

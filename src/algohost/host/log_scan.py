@@ -2,7 +2,8 @@
 
 It is also a program: an expression that somebody typed is run in a process of its own, because
 one that takes for ever holds the interpreter for ever, and a process can be ended. The program
-reads a ``Job`` as JSON from its input and writes the found lines as JSON to its output.
+reads a ``Job`` as JSON from each line of its input and answers each with the found lines as JSON
+in a line.
 """
 
 import json
@@ -11,17 +12,22 @@ import re
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Final
 
+from algohost.host.log_cover import Cover
+from algohost.host.log_find import Finder, line_starts, text_finder, trouble_finder
 from algohost.runner.log_holes import data_before, first_kept, read_at
 
 CHUNK_BYTES: Final = 1 << 20
 LONGEST_SHOWN: Final = 2_000
 """Bytes of a line that are given back."""
-_SHORTEST_PART: Final = 3
+_LONGEST_LINE: Final = 65_536
+_MANY_LOOKS: Final = 16
+_MANY_JUDGED: Final = 256
 _END: Final = 1 << 62
 """An offset that is behind the end of every file."""
 RANKS: Final = {"": 1, "debug": 0, "info": 1, "warning": 2, "error": 3}
@@ -30,9 +36,6 @@ _WORD: Final = re.compile(rb"\b(?:(CRITICAL|ERROR|FATAL)|(WARN(?:ING)?)|(INFO)|(
 _TRACE: Final = re.compile(
     rb"Traceback \(most recent call last\):|  File \"|\w{0,200}(?:Error|Exception|Interrupt|Exit)\b"
 )
-_TROUBLE: Final = (b"ERROR", b"Error", b"CRITICAL", b"FATAL", b"Exception", b"Traceback")
-_WARNING: Final = (b"WARN",)
-_IN_TRACEBACKS: Final = (b'  File "', b"Interrupt", b"Exit")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +57,8 @@ class Job:
     limit: int = 200
     seconds: float = 1.0
     """When it is over, what was found by then is given back."""
+    secrets: list[str] = field(default_factory=list, repr=False)
+    """Covered before a line is given back; a text that is in them only is not found."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,14 +95,38 @@ def scan(job: Job) -> Findings:
     return Findings(found=scanner.found, stopped=None)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Log:
+    descriptor: int
+    first: int
+    """Where its bytes begin."""
+    size: int
+
+
 class _Scanner:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._deadline = time.monotonic() + job.seconds
         self._since, self._until = job.since.encode(), job.until.encode()
         self._rank = RANKS[job.level] if job.level else -1
-        self._positions = _finder(job, self._rank)
+        self._positions = self._finder()
+        self._log = _Log(descriptor=-1, first=0, size=0)
+        self._looks = 0
+        """Lines of the present chunk that were covered."""
+        self._covered: bytes | None = None
         self.found: list[Found] = []
+
+    def _finder(self) -> Finder:
+        job = self._job
+        if job.text:
+            return text_finder(job.text, is_expression=job.is_expression)
+        if self._rank > 1:
+            return trouble_finder(with_warnings=self._rank < RANKS["error"])
+        return line_starts
+
+    @cached_property
+    def _cover(self) -> Cover:
+        return Cover(self._job.secrets)
 
     def is_late(self) -> bool:
         """Whether the job's time is over."""
@@ -108,17 +137,17 @@ class _Scanner:
         with _opened(path) as log:
             if log is None:
                 return None
-            descriptor, first, size = log
-            end = size if before is None else min(before, size)
-            while end > first:
-                begin, end = data_before(descriptor, end, CHUNK_BYTES)
-                start = max(first, begin)
+            self._log = log
+            end = log.size if before is None else min(before, log.size)
+            while end > log.first:
+                begin, end = data_before(log.descriptor, end, CHUNK_BYTES)
+                start = max(log.first, begin)
                 if end <= start:
                     return None
-                chunk = read_at(descriptor, end - start, start).rstrip(b"\0")
+                chunk = read_at(log.descriptor, end - start, start).rstrip(b"\0")
                 start += len(chunk) - len(chunk.lstrip(b"\0"))
                 chunk = chunk.lstrip(b"\0")
-                if start > first and chunk:
+                if start > log.first and chunk:
                     # a line longer than a chunk is taken in pieces
                     cut = chunk.find(b"\n", 0, len(chunk) - 1) + 1
                     start, chunk = start + cut, chunk[cut:]
@@ -127,31 +156,39 @@ class _Scanner:
                     return stopped
                 if self._is_before_span(chunk):
                     return None
-                if self.is_late() and start > first:
+                if self.is_late() and start > log.first:
                     return start
                 end = start
         return None
 
     def _scan_chunk(self, number: int, chunk: bytes, start: int) -> int | None:
-        lines = []
-        at = 0
+        self._looks, self._covered = 0, None
+        for place, (begin, end) in enumerate(self._candidates(chunk)[::-1], 1):
+            found = self._judge(number, chunk, begin, end, start)
+            if found is None:
+                if place % _MANY_JUDGED == 0 and self.is_late() and start + begin > 0:
+                    return start + begin
+                continue
+            if len(self.found) == self._job.limit:
+                return self.found[-1].offset
+            self.found.append(found)
+        is_full = len(self.found) == self._job.limit
+        return self.found[-1].offset if is_full and start > 0 else None
+
+    def _candidates(self, chunk: bytes) -> list[tuple[int, int]]:
+        """Where the lines begin and end that may be findings."""
+        lines, at = [], 0
         for position in self._positions(chunk):
             if position < at:
                 continue
             begin = chunk.rfind(b"\n", 0, position) + 1
             end = chunk.find(b"\n", position)
             at = (len(chunk) if end < 0 else end) + 1
-            found = self._judge(number, chunk, begin, at - 1, start)
-            if found is not None:
-                lines.append(found)
-        room = self._job.limit - len(self.found)
-        self.found += lines[::-1][:room]
-        if len(lines) > room or (len(lines) == room and start > 0):
-            return self.found[-1].offset
-        return None
+            lines.append((begin, at - 1))
+        return lines
 
     def _judge(self, number: int, chunk: bytes, begin: int, end: int, start: int) -> Found | None:
-        line = chunk[begin : min(end, begin + 65_536)]
+        line = chunk[begin : min(end, begin + _LONGEST_LINE)]
         stamp = _STAMP.match(line)
         text = line[stamp.end() :] if stamp else line
         level = level_of(text)
@@ -160,10 +197,25 @@ class _Scanner:
         at = stamp[1] if stamp else _stamp_before(chunk, begin)
         if (self._since and at < self._since) or (self._until and (at > self._until or not at)):
             return None
+        covered = self._shown(chunk, start, begin, len(line))
+        if covered != line:
+            if self._job.text and next(self._positions(covered), None) is None:
+                return None
+            text = covered[len(line) - len(text) :]
         return Found(
             file=number, offset=start + begin, at=at.decode(), level=level,
             line=text[:LONGEST_SHOWN].rstrip(b"\r"),
         )  # fmt: skip
+
+    def _shown(self, chunk: bytes, start: int, begin: int, count: int) -> bytes:
+        """A part of the chunk, covered: by itself, or where many are asked for all of it once."""
+        log = self._log
+        self._looks += 1
+        if self._looks <= _MANY_LOOKS:
+            return self._cover.read(log.descriptor, count, start + begin, log.size)
+        if self._covered is None:
+            self._covered = self._cover.read(log.descriptor, len(chunk), start, log.size)
+        return self._covered[begin : begin + count]
 
     def _is_before_span(self, chunk: bytes) -> bool:
         """Whether all that is before ``chunk`` was written before the time asked for."""
@@ -181,97 +233,6 @@ def level_of(text: bytes) -> str:
     return ("error", "warning", "info", "debug")[(word.lastindex or 1) - 1]
 
 
-def _finder(job: Job, rank: int) -> Callable[[bytes], Iterator[int]]:
-    """What gives the places in a chunk at which a line may be a finding, in their order."""
-    if job.is_expression and job.text:
-        is_exact = re.search(r"(?<!\\)[A-Z]", job.text) is not None
-        flags = 0 if is_exact else re.IGNORECASE
-        expression = re.compile(job.text.encode(), flags | re.MULTILINE)
-        part = literal_part(job.text).encode()
-        if not part:
-            return lambda chunk: _matches(expression, chunk)
-        return lambda chunk: _matching_lines(
-            expression, chunk, _places(chunk, part, is_exact=is_exact)
-        )
-    if job.text:
-        needle = job.text.encode()
-        return lambda chunk: _places(chunk, needle, is_exact=needle != needle.lower())
-    if rank > 1:
-        words = _TROUBLE if rank == RANKS["error"] else _TROUBLE + _WARNING
-        return lambda chunk: _places_of_trouble(chunk, words)
-    return _line_starts
-
-
-def literal_part(expression: str) -> str:
-    """Text that is in everything that the expression matches; empty where none is seen.
-
-    It is looked for first, for it is found many times faster than the expression is matched.
-    """
-    if "|" in expression or "(?" in expression:
-        return ""
-    expression = expression.removeprefix("^")
-    head = re.match(r"[\w ,:;=/<>@#%&'\"~!-]*", expression, re.ASCII)
-    first = head[0] if head else ""
-    if expression[len(first) : len(first) + 1] in ("?", "*", "{"):
-        first = first[:-1]
-    tail = re.search(r"(?:\\[dwsDWS]|[.)\]])[+*?]*([\w ,:;=/<>@#%&'\"~!-]+)$", expression, re.ASCII)
-    last = tail[1] if tail else ""
-    best = max(first, last, key=len)
-    return best if len(best) >= _SHORTEST_PART else ""
-
-
-def _matching_lines(
-    expression: re.Pattern[bytes], chunk: bytes, places: Iterator[int]
-) -> Iterator[int]:
-    for place in places:
-        end = chunk.find(b"\n", place)
-        line = chunk[chunk.rfind(b"\n", 0, place) + 1 : len(chunk) if end < 0 else end]
-        if expression.search(line):
-            yield place
-
-
-def _places_of_trouble(chunk: bytes, words: tuple[bytes, ...]) -> Iterator[int]:
-    if b"Traceback" in chunk:
-        words += _IN_TRACEBACKS
-    found = {place for word in words for place in _places(chunk, word, is_exact=True)}
-    return iter(sorted(found))
-
-
-def _matches(expression: re.Pattern[bytes], chunk: bytes) -> Iterator[int]:
-    """A match belongs to one line: what needs the next line to match is none."""
-    at = 0
-    while (match := expression.search(chunk, at)) is not None:
-        begin = chunk.rfind(b"\n", 0, match.start()) + 1
-        end = chunk.find(b"\n", match.start())
-        end = len(chunk) if end < 0 else end
-        if match.end() <= end or expression.search(chunk[begin:end]):
-            yield match.start()
-        at = end + 1
-        if at > len(chunk):
-            return
-
-
-def _places(chunk: bytes, needle: bytes, *, is_exact: bool) -> Iterator[int]:
-    searched = chunk if is_exact else chunk.lower()
-    at = searched.find(needle)
-    while at >= 0:
-        yield at
-        line_end = searched.find(b"\n", at)
-        if line_end < 0:
-            return
-        at = searched.find(needle, line_end)
-
-
-def _line_starts(chunk: bytes) -> Iterator[int]:
-    at = 0
-    while at < len(chunk):
-        yield at
-        end = chunk.find(b"\n", at)
-        if end < 0:
-            return
-        at = end + 1
-
-
 def _stamp_before(chunk: bytes, begin: int) -> bytes:
     """The time of the nearest line before that has one: C code and tracebacks have none."""
     for _ in range(200):
@@ -285,8 +246,8 @@ def _stamp_before(chunk: bytes, begin: int) -> bytes:
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[tuple[int, int, int] | None]:
-    """A plain file that has one name: its descriptor, where its bytes begin, and their end.
+def _opened(path: str) -> Iterator["_Log | None"]:
+    """A plain file that has one name.
 
     It is read and not mapped: whoever cuts a mapped file short ends its reader.
     """
@@ -303,18 +264,23 @@ def _opened(path: str) -> Iterator[tuple[int, int, int] | None]:
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
             yield None
             return
-        yield descriptor, first_kept(descriptor, status.st_size), status.st_size
+        size = status.st_size
+        yield _Log(descriptor=descriptor, first=first_kept(descriptor, size), size=size)
     finally:
         os.close(descriptor)
 
 
 def main(_search_path: list[str] | None = None) -> None:
     """The program."""
-    job = Job(**json.load(sys.stdin.buffer))
+    for line in sys.stdin.buffer:
+        sys.stdout.write(f"{json.dumps(_answer(Job(**json.loads(line))))}\n")
+        sys.stdout.flush()
+
+
+def _answer(job: Job) -> dict[str, object]:
     try:
         findings = scan(job)
     except re.error as error:
-        json.dump({"error": str(error)}, sys.stdout)
-        return
+        return {"error": str(error)}
     found = [{**asdict(one), "line": one.line.decode("latin-1")} for one in findings.found]
-    json.dump({"found": found, "stopped": findings.stopped}, sys.stdout)
+    return {"found": found, "stopped": findings.stopped}

@@ -6,20 +6,19 @@ that takes for ever, and whatever is looked for, the server's interpreter has ot
 
 import asyncio
 import json
-import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from algohost.domain.errors import Invalid
-from algohost.domain.ids import IST, RunId
+from algohost.domain.ids import IST, RunId, StrategyId
 from algohost.domain.runs import Run
 from algohost.host.log_scan import RANKS, Findings, Found, Job
+from algohost.host.log_searchers import LOG_SEARCHERS, NoAnswer
 from algohost.host.logs import neutralise
-from algohost.runner import bootstrap
 
 MOST_FOUND: Final = 500
 _LONGEST_QUERY: Final = 500
@@ -99,12 +98,28 @@ def moment(text: str) -> datetime | None:
     return at.astimezone(IST) if at.tzinfo else at.replace(tzinfo=IST)
 
 
-async def search(folder: Path, runs: Sequence[Run], query: Query) -> Page:
-    """Looks through the logs of ``runs``, which come newest first. Raises ``Invalid``."""
+async def search(
+    folder: Path,
+    runs: Sequence[Run],
+    query: Query,
+    *,
+    secrets_of: Callable[[StrategyId], Sequence[str]] = lambda _id: (),
+) -> Page:
+    """Looks through the logs of ``runs``, which come newest first. Raises ``Invalid``.
+
+    What ``secrets_of`` their strategy tells, in a thread, is covered and is not found.
+    """
     job, names = _job(folder, runs, query)
     if not names:
         return Page(hits=[], cursor=None)
-    findings = await asyncio.get_running_loop().run_in_executor(_SEARCHERS, _scan_apart, job)
+
+    def scanned() -> Findings:
+        of = {
+            secret for strategy in {r.strategy_id for r in runs} for secret in secrets_of(strategy)
+        }
+        return _scan_apart(replace(job, secrets=sorted(of)))
+
+    findings = await asyncio.get_running_loop().run_in_executor(_SEARCHERS, scanned)
     hits = [
         Hit(
             run_id=names[one.file],
@@ -174,19 +189,12 @@ def _too_slow(job: Job) -> Invalid:
 
 
 def _scan_apart(job: Job) -> Findings:
-    command = bootstrap.command(None, "algohost.host.log_scan")
     try:
-        done = subprocess.run(  # noqa: S603 - our own interpreter and module
-            command,
-            input=json.dumps(job.__dict__).encode(),
-            capture_output=True,
-            timeout=_PROCESS_SECONDS,
-            check=True,
-        )
-        answer: dict[str, Any] = json.loads(done.stdout)
-    except subprocess.TimeoutExpired as error:
+        said = LOG_SEARCHERS.ask(json.dumps(job.__dict__).encode(), seconds=_PROCESS_SECONDS)
+        answer: dict[str, Any] = json.loads(said)
+    except TimeoutError as error:
         raise _too_slow(job) from error
-    except (subprocess.CalledProcessError, ValueError) as error:
+    except (NoAnswer, ValueError) as error:
         message = "The search ended without an answer; try again, or search for a plain text."
         raise Invalid(message, code="SEARCH_FAILED") from error
     if "error" in answer:

@@ -9,22 +9,22 @@ import asyncio
 import contextlib
 import os
 import stat
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from algohost.domain.errors import NotFound
-from algohost.domain.ids import RunId
+from algohost.domain.ids import RunId, StrategyId
 from algohost.domain.runs import Run
 from algohost.host.inotify import FileWatcher
+from algohost.host.log_cover import Cover
 from algohost.runner.log_holes import (
     data_before,
     data_from,
     dropped_words,
     first_kept,
     hole_words,
-    read_at,
 )
 
 TAIL_BYTES: Final = 262_144
@@ -36,6 +36,7 @@ _LONGEST_LINE: Final = 16_384
 _LOOK_SECONDS: Final = 1.0
 _MOST_STRETCHES: Final = 64
 """Of a log with holes in it, the tail goes back over so many."""
+_NO_SECRETS: Final = Cover()
 
 _CONTROL: Final = {c: 0x2400 + c for c in range(0x20) if c != 0x09} | {0x7F: 0x2421}
 _C1: Final = dict.fromkeys(range(0x80, 0xA0), "\ufffd")  # to some terminals one is a whole escape
@@ -65,10 +66,17 @@ class Logs:
         watcher: FileWatcher,
         *,
         kept: Callable[[RunId], list[str] | None] = lambda _run_id: None,
+        cover: Callable[[StrategyId], Cover] = lambda _strategy_id: _NO_SECRETS,
+        secrets_of: Callable[[StrategyId], Sequence[str]] = lambda _strategy_id: (),
     ) -> None:
-        """``kept`` tells the lines that were kept with a run's outcome."""
+        """``kept`` tells the lines that were kept with a run's outcome, ``cover`` what covers
+        the secrets of a strategy; everything that is given out here went through it.
+
+        ``secrets_of`` are what a search must cover."""
         self.folder = folder
         self.kept_lines = kept
+        self.secrets_of = secrets_of
+        self._cover = cover
         self._watcher = watcher
 
     def path(self, run: Run) -> Path:
@@ -84,9 +92,12 @@ class Logs:
             _require_plain(path.lstat())
         return path
 
+    def _opened(self, run: Run) -> contextlib.AbstractContextManager["_OpenLog | None"]:
+        return _opened(self.path(run), self._cover(run.strategy_id))
+
     def tail(self, run: Run, *, max_bytes: int = TAIL_BYTES) -> LogChunk:
         """The last whole lines, at most ``max_bytes`` of them."""
-        with _opened(self.path(run)) as log:
+        with self._opened(run) as log:
             if log is None:
                 return LogChunk(lines=[], start=0, end=0)
             start = log.start_of_last(max_bytes)
@@ -114,7 +125,7 @@ class Logs:
         return self._read(run, start, _CHUNK_BYTES, is_last=True)
 
     def _read(self, run: Run, start: int, max_bytes: int, *, is_last: bool) -> LogChunk:
-        with _opened(self.path(run)) as log:
+        with self._opened(run) as log:
             if log is None:
                 return LogChunk(lines=[], start=start, end=start)
             begin = start if start <= log.size else 0
@@ -127,7 +138,7 @@ class Logs:
 
     def around(self, run: Run, offset: int, *, max_bytes: int = _CHUNK_BYTES) -> LogChunk:
         """Whole lines on both sides of byte ``offset``, for whoever was led there."""
-        with _opened(self.path(run)) as log:
+        with self._opened(run) as log:
             if log is None:
                 raise _no_log()
             at = min(offset, log.size)
@@ -158,7 +169,7 @@ class Logs:
 
     def pieces(self, run: Run) -> Iterator[bytes]:
         """The whole log as the script wrote it, in pieces. Raises ``NotFound`` at the first."""
-        with _opened(self.path(run)) as log:
+        with self._opened(run) as log:
             if log is None:
                 raise _no_log()
             if log.first:
@@ -210,11 +221,12 @@ class _OpenLog:
     size: int
     first: int
     """Where what was not dropped begins."""
+    cover: Cover
 
     def piece(self, start: int, count: int) -> "_Piece":
         """What is written from ``start`` on, up to the next hole; a hole itself is passed over."""
         begin, stop = data_from(self.descriptor, start, self.size)
-        data = read_at(self.descriptor, min(count, stop - begin), begin) if begin < stop else b""
+        data = self._read(min(count, stop - begin), begin) if begin < stop else b""
         end, passed = begin + len(data), begin - start
         is_before_hole = end == stop < self.size
         if is_before_hole:  # holes are of whole blocks: NULs beside them belong to them
@@ -225,6 +237,9 @@ class _OpenLog:
         return _Piece(
             start=start + passed, data=data, end=end, passed=passed, is_before_hole=is_before_hole
         )
+
+    def _read(self, count: int, offset: int) -> bytes:
+        return self.cover.read(self.descriptor, count, offset, self.size)
 
     def pieces(self, start: int, count: int) -> Iterator["_Piece"]:
         """Every piece from ``start`` on, as long as they hold ``count`` bytes together."""
@@ -272,7 +287,7 @@ class _Piece:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[_OpenLog | None]:
+def _opened(path: Path, cover: Cover) -> Iterator[_OpenLog | None]:
     """The log, whatever a run may have put in its place; ``None`` where there is none (yet)."""
     descriptor = _open(path)
     if descriptor is None:
@@ -282,7 +297,7 @@ def _opened(path: Path) -> Iterator[_OpenLog | None]:
         status = os.fstat(descriptor)
         _require_plain(status)
         first = first_kept(descriptor, status.st_size)
-        yield _OpenLog(descriptor=descriptor, size=status.st_size, first=first)
+        yield _OpenLog(descriptor=descriptor, size=status.st_size, first=first, cover=cover)
     finally:
         os.close(descriptor)
 

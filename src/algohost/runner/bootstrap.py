@@ -53,6 +53,6 @@ def zygote_environment() -> dict[str, str]:
     env = {name: os.environ[name] for name in kept if name in os.environ}
     one = ("OPENBLAS", "OMP", "MKL", "NUMEXPR", "BLIS", "VECLIB_MAXIMUM")
     env["PYTHONUTF8"] = "1"
-    # pandas imports pyarrow where it is there, whose allocator would start a thread
+    # pandas imports pyarrow where a user's environment has it: its allocator would start a thread
     env["JE_ARROW_MALLOC_CONF"] = "background_thread:false"
     return {**env, **{f"{name}_NUM_THREADS": "1" for name in one}}

@@ -1,10 +1,15 @@
 """What a run is held to: what it may reach, how much it may use, what the kernel keeps of it."""
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from algohost.runner import parse
 from algohost.runner.parse import MessageError
+
+NICENESS: Final = 10
+"""How much nicer than the agent, and so than the server, a run is: on a full machine it gets a
+tenth of the server's share. With 5 a busy loop per core made the slowest hundredth of the server's
+answers take twice as long."""
 
 
 @dataclass(frozen=True, kw_only=True)

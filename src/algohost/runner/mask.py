@@ -3,7 +3,9 @@
 A form is a row of atoms: one for each character, with every way in which that character may be
 written (itself, percent-encoded, escaped for JSON or by ``repr``, as an HTML entity), or a whole
 encoding (hexadecimal, base64 at each of its three alignments). All forms are one compiled
-expression without unbounded repetition, so that the time is linear in the text.
+expression without unbounded repetition, so that the time is linear in the text. Of a long form
+only the beginning is in an expression, for compiling takes microseconds for each character; the
+rest is compared by hand (``mask_search``).
 
 This keeps accidents out of a log. It is no boundary: a script that wants to show its secret
 can, in any form that is not listed here.
@@ -14,9 +16,11 @@ import sys
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import chain
 from typing import Final
+
+from algohost.runner.mask_search import FormSearch
 
 SHORTEST_MASKABLE: Final = 6
 """A value with fewer characters would take ordinary words out of a log, and is not masked."""
@@ -36,12 +40,20 @@ _ENTITIES: Final = {
 _MOST_BACKSLASHES: Final = 4
 """Before an escape: text that was quoted, and quoted again."""
 _ANCHOR: Final = 4
+_LOOKED_AT: Final = 64
+"""Of a form's rows of plain bytes, and of the bytes of each, when four of them are chosen."""
+_LEAST_BEGUN: Final = 6
+"""So many of its characters at the end of a text are the beginning of a secret, and no chance."""
 _COMMON: Final = (
     b"%~^{}|@#$;?QZXJKVWYUHGMBFLPDCRNOSITAE"
     b"zqjxk&*!<>+_()[]\\/'\"vwbyfgpumhcdl=-9876543210,:.rsinoate \n"
 )
 """Bytes from seldom to frequent in what strategies print; not one of these is seldom."""
 _SELDOM: Final = _COMMON[:19]
+_BREAKS: Final = b" \t\r\n,:.=|()[]{}"
+_CLASSES: Final = bytes(0 if byte in _BREAKS else 1 for byte in range(256))
+_LEAST_RUN: Final = 12
+"""Rows of so many bytes without a break are seldom in what strategies print."""
 _NEVER_ESCAPED: Final = frozenset("-_.")
 
 
@@ -53,6 +65,7 @@ class _Atom:
     escaped: tuple[bytes, ...] = ()
     """These come after one to four backslashes."""
 
+    @cached_property
     def expression(self) -> bytes:
         if len(self.plain) == 1 and not self.escaped:
             return re.escape(self.plain[0])
@@ -62,13 +75,15 @@ class _Atom:
             ways.append(rb"\\{1,%d}(?:%b)" % (_MOST_BACKSLASHES, after))
         return b"(?:" + b"|".join(ways) + b")"
 
+    @cached_property
     def beginnings(self) -> list[bytes]:
-        """The ways as a first atom, each an expression that begins with a plain byte.
+        """The ways as a first atom.
 
         Of several backslashes the last is enough: those before it give nothing away.
         """
-        return [re.escape(one) for one in (*self.plain, *(b"\\" + e for e in self.escaped))]
+        return [*self.plain, *(b"\\" + one for one in self.escaped)]
 
+    @cached_property
     def ways(self) -> list[bytes]:
         counts = range(1, _MOST_BACKSLASHES + 1)
         return [*self.plain, *(b"\\" * k + one for one in self.escaped for k in counts)]
@@ -85,39 +100,77 @@ class Mask:
     ) -> None:
         self.spans_lines = spans_lines
         """Whether lines must wait, too: one has several lines, and one that is too short."""
-        rows = [[atom.ways() for atom in form] for form in forms]
+        rows = [[atom.ways for atom in form] for form in forms]
         rows += [[[one]] for one in long]
         self._rows = rows
-        self._longest = max(sum(max(map(len, ways)) for ways in row) for row in rows)
+        self.longest = max(sum(max(map(len, ways)) for ways in row) for row in rows)
+        """Bytes of the longest form."""
         self._first = frozenset(way[0] for row in rows for way in row[0])
         self._forms = forms
         self.seldom, self.shortest = _seldom(rows)
+        self.run = b"\1" * min(map(_longest_run, rows))
+        self.classes = _CLASSES if len(self.run) >= _LEAST_RUN and not spans_lines else None
         self._long = tuple(long)
+        self._search = FormSearch(forms)
 
     @cached_property
     def may_hold(self) -> Callable[[bytes], object]:
         """Gives something for whole lines that must be given to ``redact`` or ``split``."""
-        return _always if self.spans_lines else _first_look(self._rows) or self._search
+        return _always if self.spans_lines else self._look
 
     @cached_property
-    def _search(self) -> Callable[..., "re.Match[bytes] | None"]:
-        # compiled when a text first may hold a secret: most runs never print one
-        expressions = sorted(
-            (
-                (sum(max(map(len, atom.ways())) for atom in form), first + rest)
-                for form in self._forms
-                for rest in [b"".join(atom.expression() for atom in form[1:])]
-                for first in form[0].beginnings()
-            ),
-            reverse=True,
-        )
-        return re.compile(b"|".join(one for _, one in expressions) or rb"(?!)").search
+    def _look(self) -> Callable[..., "re.Match[bytes] | None"]:
+        return _first_look(self._rows) or self._search.first
+
+    @cached_property
+    def _search_beginning(self) -> Callable[..., "re.Match[bytes] | None"]:
+        heads = {
+            b"".join(atom.expression for atom in form[:_LEAST_BEGUN])
+            if len(form) > 1
+            else re.escape(form[0].plain[0][:_LEAST_BEGUN])
+            for form in self._forms
+        }
+        heads |= {re.escape(one[:_LEAST_BEGUN]) for one in self._long}
+        return re.compile(b"|".join(sorted(heads))).search
 
     def redact(self, text: bytes) -> bytes:
         """``text`` with the marker in the place of every secret in it."""
         if self.may_hold(text) is None:
             return text
         return self._replaced(text, self._spans(text))
+
+    def spans(self, text: bytes) -> list[tuple[int, int]]:
+        """Where secrets are in a long text, in their order; those that overlap are one.
+
+        Looked at closely is only what is around a place that may be part of one.
+        """
+        near: list[list[int]] = []
+        match = self._look(text)
+        while match is not None:
+            begin, end = max(0, match.start() - self.longest), match.end() + self.longest
+            if near and begin <= near[-1][1]:
+                near[-1][1] = end
+            else:
+                near.append([begin, end])
+            match = self._look(text, match.start() + 1)
+        return [
+            (begin + start, begin + stop)
+            for begin, end in near
+            for start, stop in self._spans(text[begin:end])
+        ]
+
+    def begun(self, text: bytes) -> int:
+        """Where the end of ``text`` may be the beginning of a secret that goes on after it.
+
+        The length of ``text`` where it is none, or is less than six characters of one.
+        """
+        match = self._search_beginning(text, max(0, len(text) - self.longest))
+        while match is not None:
+            rest = text[match.start() :]
+            if any(_may_begin(row, rest) for row in self._rows):
+                return match.start()
+            match = self._search_beginning(text, match.start() + 1)
+        return len(text)
 
     def split(self, text: bytes) -> tuple[bytes, bytes]:
         """The redacted part of ``text``, and its end where that may be a secret's beginning.
@@ -129,16 +182,12 @@ class Mask:
         cut = self._beginning(text)
         for start, end in spans:
             if start < cut < end:
-                cut = start if end - start <= 2 * self._longest else end
+                cut = start if end - start <= 2 * self.longest else end
         return self._replaced(text[:cut], [s for s in spans if s[1] <= cut]), text[cut:]
 
     def _spans(self, text: bytes) -> list[tuple[int, int]]:
         """Where secrets are; those that overlap are one."""
-        found = []
-        match = self._search(text)
-        while match is not None:
-            found.append(match.span())
-            match = self._search(text, match.start() + 1)
+        found = self._search.spans(text)
         for one in self._long:
             at = text.find(one)
             while at >= 0:
@@ -161,7 +210,7 @@ class Mask:
         return b"".join((*parts, text[at:]))
 
     def _beginning(self, text: bytes) -> int:
-        for at in range(max(0, len(text) - self._longest), len(text)):
+        for at in range(max(0, len(text) - self.longest), len(text)):
             if text[at] in self._first:
                 rest = text[at:]
                 if any(_may_begin(row, rest) for row in self._rows):
@@ -189,7 +238,21 @@ def _seldom(rows: list[list[list[bytes]]]) -> tuple[int, int]:
     return byte, shortest_without(byte)
 
 
-def _first_look(rows: list[list[list[bytes]]]) -> Callable[[bytes], object] | None:
+def _longest_run(row: list[list[bytes]]) -> int:
+    """Bytes without a break that are in every way of writing it, one after the other."""
+    longest = size = 0
+    known: dict[int, int] = {}  # a character's ways are one list wherever it stands
+    for ways in row:
+        least = known.get(id(ways))
+        if least is None:
+            has_break = any(byte in _BREAKS for way in ways for byte in way)
+            least = known[id(ways)] = 0 if has_break else min(map(len, ways))
+        size = size + least if least else 0
+        longest = max(longest, size)
+    return longest
+
+
+def _first_look(rows: list[list[list[bytes]]]) -> Callable[..., "re.Match[bytes] | None"] | None:
     """Finds four bytes of each form, which takes a quarter of the time of finding the form.
 
     ``None`` where a form has no four bytes that are always written in the same way.
@@ -203,27 +266,33 @@ def _first_look(rows: list[list[list[bytes]]]) -> Callable[[bytes], object] | No
             else:
                 runs.append(run)
                 run = b""
-        places = [one[i : i + _ANCHOR] for one in runs for i in range(len(one) - _ANCHOR + 1)]
+        some = [one[:_LOOKED_AT] for one in runs if len(one) >= _ANCHOR][:_LOOKED_AT]
+        places = {one[i : i + _ANCHOR] for one in some for i in range(len(one) - _ANCHOR + 1)}
         if not places:
             return None
         anchors.add(min(places, key=lambda place: (_COMMON.find(place[0]), place)))
     return re.compile(b"|".join(map(re.escape, sorted(anchors)))).search
 
 
-def mask_of(values: Iterable[str]) -> Mask | None:
-    """A mask for these values; ``None`` where none of them is long enough to be masked."""
+def mask_of(values: Iterable[str], *, without_lines: bool = False) -> Mask | None:
+    """A mask for these values; ``None`` where none of them is long enough to be masked.
+
+    With ``without_lines`` it is one for text whose line ends were taken out.
+    """
     forms: dict[_Form, None] = {}
     long: dict[bytes, None] = {}
     kept = sorted({value for value in values if len(value) >= SHORTEST_MASKABLE})
     for value in kept:
-        for part in _parts(value):
+        joined = value.replace("\r\n", "\n").replace("\n", "") if without_lines else ""
+        for part in (*_parts(value), *([joined] if len(joined) >= SHORTEST_MASKABLE else ())):
             forms[_characters(part)] = None
         for whole in _encodings(value.encode("utf-8", "surrogateescape")):
             if len(whole) > _LONGEST_EXPRESSION:
                 long[whole] = None
             else:
                 forms[(_Atom(plain=(whole,)),)] = None
-    spans_lines = any(len(line) < SHORTEST_MASKABLE for value in kept for line in _lines(value)[1:])
+    is_short = any(len(line) < SHORTEST_MASKABLE for value in kept for line in _lines(value)[1:])
+    spans_lines = is_short and not without_lines
     return Mask(list(forms), list(long), spans_lines=spans_lines) if forms else None
 
 
@@ -251,6 +320,7 @@ def _backslashes(count: int) -> _Atom:
     return _Atom(plain=(*doubled, *(one * count for one in escapes)))
 
 
+@cache
 def _character(char: str) -> _Atom:
     raw = char.encode("utf-8", "surrogateescape")
     if (char.isascii() and char.isalnum()) or char in _NEVER_ESCAPED:

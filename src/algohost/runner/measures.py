@@ -35,6 +35,8 @@ class UsageSample:
     """What its working folder holds on disk; 0 until it was measured."""
     log_bytes: int
     """What has been written to its log."""
+    is_throttled: bool = False
+    """Whether it gets only what others leave, for it keeps a core busy."""
 
     @property
     def written_bytes(self) -> int:
@@ -42,16 +44,20 @@ class UsageSample:
         return self.folder_bytes + self.log_bytes
 
     def to_json(self) -> list[Any]:
-        """JSON values only, without names: there is one for each run every few seconds."""
-        return [getattr(self, name) for name in self.__dataclass_fields__]
+        """JSON values only, without names: there is one for each run every few seconds.
+
+        The last is there only when it is true: older servers know of no such thing.
+        """
+        values = [getattr(self, name) for name in self.__dataclass_fields__]
+        return values if self.is_throttled else values[:-1]
 
     @classmethod
     def from_json(cls, data: object) -> Self:
         """The inverse of ``to_json``. Raises ``MessageError``."""
         names = list(cls.__dataclass_fields__)
-        if not isinstance(data, list) or len(data) != len(names):
+        if not isinstance(data, list) or len(data) not in (len(names) - 1, len(names)):
             raise MessageError("A sample is not a list of its values.")
-        fields = dict(zip(names, data, strict=True))
+        fields = {"is_throttled": False, **dict(zip(names, data, strict=False))}
         kind = parse.text(fields, "memory_kind")
         if kind not in ("pss", "cgroup", "anonymous"):
             raise MessageError(f"memory_kind {kind[:80]!r} is none.")
@@ -65,6 +71,7 @@ class UsageSample:
             processes=parse.of_type(fields, "processes", int),
             folder_bytes=parse.of_type(fields, "folder_bytes", int),
             log_bytes=parse.of_type(fields, "log_bytes", int),
+            is_throttled=parse.of_type(fields, "is_throttled", bool),
         )
 
 

@@ -3,6 +3,7 @@
 ``windows`` has the same functions; ``system`` chooses.
 """
 
+import _signal  # type: ignore[import-not-found] # what signal is made of
 import ctypes
 import fcntl
 import os
@@ -142,18 +143,21 @@ def lead_session() -> None:
 
 
 def reset_signals() -> None:
-    """Every signal as Python has it at its start, none blocked."""
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+    """Every signal as Python has it at its start, none blocked.
+
+    ``signal`` makes an enum of all that it gives back, which takes most of its time.
+    """
+    for number in set(range(1, signal.NSIG)) - {signal.SIGKILL, signal.SIGSTOP}:
         try:
-            signal.signal(number, signal.SIG_DFL)
+            _signal.signal(number, _signal.SIG_DFL)
         except (OSError, ValueError):  # the C library's own
             continue
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in ("SIGPIPE", "SIGXFSZ", "SIGXFZ"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+        if hasattr(_signal, name):
+            _signal.signal(getattr(_signal, name), _signal.SIG_IGN)
     signal.set_wakeup_fd(-1)
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, [])
 
 
 def close_descriptors(*, but: int) -> None:
