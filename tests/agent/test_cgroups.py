@@ -82,21 +82,21 @@ def test_a_system_without_control_groups_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("limits", "written"),
     [
-        (Limits(), {"memory.oom.group": "1"}),
+        (Limits(), {}),
         (
             Limits(memory_bytes=512 * MB, threads=64, cpu_percent=150),
             {
-                "memory.oom.group": "1",
                 "memory.max": str(512 * MB),
                 "pids.max": "64",
                 "cpu.max": "150000 100000",
             },
         ),
-        (Limits(cpu_percent=1), {"memory.oom.group": "1", "cpu.max": "1000 100000"}),
+        (Limits(cpu_percent=1), {"cpu.max": "1000 100000"}),
     ],
 )
 def test_limits_become_the_files_of_a_group(limits: Limits, written: dict[str, str]) -> None:
-    assert settings_of(limits) == written
+    always = {"memory.oom.group": "1", "cpu.weight": "100"}
+    assert settings_of(limits) == {**always, **written}
 
 
 def test_a_run_gets_a_group_with_its_limits_and_is_told_so(tmp_path: Path) -> None:

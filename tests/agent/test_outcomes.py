@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import pytest
 
 from algohost.agent.kernel_kills import KernelKills
 from algohost.agent.loop import Loop
+from algohost.runner.bounds import Limits
 from algohost.runner.messages import Launcher
 from tests.agent.driving import LAUNCHERS, Driver, is_alive, until
 
 pytestmark = pytest.mark.processes
+MB = 1 << 20
 
 BROKEN = """
 class Broken(Exception):
@@ -68,6 +71,44 @@ def test_the_last_line_of_the_traceback_is_the_reason(
     exit_ = driver.ended(run_id).exit
     assert exit_ is not None
     assert (exit_.code, exit_.reason, exit_.is_out_of_memory) == (code, reason, is_out_of_memory)
+
+
+THREADS = """
+import threading
+stay = threading.Event()
+while True:
+    threading.Thread(target=stay.wait, daemon=True).start()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel counts threads of a run on Linux")
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        (
+            Limits(threads=40, memory_bytes=2048 * MB),
+            "all 40 threads and processes that it may have are in use.",
+        ),
+        (
+            Limits(threads=1024, memory_bytes=128 * MB),
+            "its limit of memory, 128 MB, has no room for another thread's stack.",
+        ),
+    ],
+    ids=["threads", "stacks"],
+)
+def test_a_thread_that_cannot_be_started_tells_which_limit_it_met(
+    driver: Driver, limits: Limits, said: str
+) -> None:
+    """R22: Python says the same for both."""
+    run_id = f"of-{limits.threads}-threads"
+    driver.start(run_id, THREADS, limits=limits)
+    fact = driver.ended(run_id)
+    is_on = {one.name: one.is_on for one in fact.enforced}
+    if said.startswith("all") and not is_on["threads"]:
+        pytest.skip("the kernel counts no threads of this user")
+    exit_ = fact.exit
+    assert exit_ is not None
+    assert exit_.reason == f"RuntimeError: can't start new thread: {said}"
 
 
 def test_a_reason_is_short_and_holds_no_secret(driver: Driver) -> None:

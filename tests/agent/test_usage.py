@@ -5,7 +5,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from algohost.agent.client import AgentRefused
 from algohost.agent.runs import Run
 from algohost.agent.usage import Meter
+from algohost.runner import slices
 from algohost.runner.measures import Usage, UsageSample, stacks_from_json, stacks_to_json
 from algohost.runner.messages import Launcher
 from algohost.runner.parse import MessageError
@@ -192,6 +194,46 @@ def test_a_run_stands_behind_the_server(driver: Driver) -> None:
     assert driver.log("behind") == f"{os.nice(0) + 10} 500\n"
 
 
+@pytest.mark.parametrize(("server", "run"), [(0, 500), (350, 550), (900, 1000)])
+def test_a_run_goes_before_the_server_when_memory_runs_out(
+    driver: Driver, server: int, run: int
+) -> None:
+    """R18: also where the server has a high place itself, as containers give it."""
+    driver.do(driver.client.warm(None))
+    (zygote,) = driver.zygote_pids()
+    place = Path(f"/proc/{zygote}/oom_score_adj")
+    try:
+        place.write_text(str(server))
+    except OSError as error:
+        pytest.skip(f"the place of another process cannot be changed here: {error}")
+    try:
+        run_id = f"beside-{server}"
+        source = "print(open('/proc/self/oom_score_adj').read().strip(), flush=True)"
+        driver.start(run_id, source, stamp=False)
+        driver.ended(run_id)
+        assert int(driver.log(run_id)) == run
+    finally:
+        with suppress(OSError):
+            place.write_text("0")
+
+
+@pytest.mark.skipif(not Path("/proc/self/sched").exists(), reason="the kernel shows no slices")
+def test_the_agent_is_prompt_and_a_run_is_not(driver: Driver) -> None:
+    """R22: a run has the slices of any other program, or it would be as prompt as the server."""
+    look = "next(x.split(':')[1].strip() for x in open('/proc/self/sched') if 'se.slice' in x)"
+    driver.start("sliced", f"print({look}, flush=True)", stamp=False)
+    driver.ended("sliced")
+    ours = [slice_of(driver.status()["pid"]), int(driver.log("sliced"))]
+    usual = slice_of(os.getpid())
+    prompt = slices.PROMPT if slices.ask_for(slices.USUAL) else usual
+    assert ours == [prompt, usual]
+
+
+def slice_of(pid: int) -> int:
+    text = Path(f"/proc/{pid}/sched").read_text()
+    return int(next(x for x in text.splitlines() if x.startswith("se.slice")).split(":")[1])
+
+
 class NoSizes:
     def folder_bytes(self, run_id: str) -> int:
         return 0
@@ -234,8 +276,9 @@ def test_a_look_survives_the_wire_and_nonsense_does_not() -> None:
         folder_bytes=3,
         log_bytes=4,
     )
-    usage = Usage(at=1.0, monotonic=2.0, samples=(sample,))
+    usage = Usage(at=1.0, monotonic=2.0, samples=(sample, replace(sample, is_throttled=True)))
     assert Usage.from_json(usage.to_json()) == usage
+    assert sample.to_json() == ["r", 1.5, 0.25, 7, "anonymous", 2, 1, 3, 4]  # as older servers want
     for bad in ({}, {**usage.to_json(), "samples": [[1]]}, {**usage.to_json(), "at": "now"}):
         with pytest.raises(MessageError):
             Usage.from_json(bad)

@@ -15,6 +15,7 @@ from typing import Final, NoReturn, cast
 from algohost.agent import transport
 from algohost.agent.core import Agent, Settings
 from algohost.agent.loop import Loop
+from algohost.runner import slices
 from algohost.runner.system import system
 
 ALREADY_THERE: Final = 3
@@ -81,6 +82,7 @@ def _go_to_background(log_path: Path) -> None:
 
 def _prepare_process() -> None:
     """Orphans of dead zygotes come to us; nobody of the same user looks into our memory."""
+    slices.ask_for(slices.PROMPT)
     if sys.platform != "linux":
         return
     prctl = ctypes.CDLL(None, use_errno=True).prctl

@@ -15,7 +15,7 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -32,6 +32,9 @@ _LEAF: Final = "agent"
 _PERIOD_MICROSECONDS: Final = 100_000
 _AGENT_WEIGHT: Final = 1000
 """Ten times a run's: stopping a hog needs some processor too."""
+_RUN_WEIGHT: Final = 100
+_THROTTLED_WEIGHT: Final = 10
+"""A tenth of a run's that keeps no core busy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +141,29 @@ class Groups:
         group = self._of(run_id)
         return 0 if group is None else _number(group / "memory.events", "oom_kill") or 0
 
+    def yields(self, run_id: str, _pids: Sequence[int] = ()) -> bool:
+        """Whether the run's group gets only what others leave."""
+        group = self._of(run_id)
+        return group is not None and _words(group / "cpu.weight") == [str(_THROTTLED_WEIGHT)]
+
+    def throttle(self, run_id: str, _pids: Sequence[int] = ()) -> bool:
+        """Lets it have only that; whether it has a group that can."""
+        return self._weigh(run_id, _THROTTLED_WEIGHT)
+
+    def let_go(self, run_id: str, _pids: Sequence[int] = ()) -> bool:
+        """Lets it have an equal share again; whether that could be done."""
+        return self._weigh(run_id, _RUN_WEIGHT)
+
+    def _weigh(self, run_id: str, weight: int) -> bool:
+        group = self._of(run_id)
+        if group is None or not group.is_dir():
+            return False
+        try:
+            (group / "cpu.weight").write_text(str(weight))
+        except OSError:
+            return False
+        return True
+
     def drop(self, run_id: str) -> None:
         """Takes the group of an ended run away."""
         group = self._of(run_id)
@@ -174,7 +200,7 @@ class Groups:
 
 def settings_of(limits: Limits) -> dict[str, str]:
     """The files of a group and what is written to them, for these limits."""
-    written = {"memory.oom.group": "1"}
+    written = {"memory.oom.group": "1", "cpu.weight": str(_RUN_WEIGHT)}
     if limits.memory_bytes:
         written["memory.max"] = str(limits.memory_bytes)
     if limits.threads:

@@ -11,6 +11,7 @@ from algohost.agent.quota import Quota
 from algohost.agent.runs import Run
 from algohost.agent.stacks import Done, Stacks
 from algohost.agent.table import Table
+from algohost.agent.throttling import FirstThatCan, Throttling, niceness_lever
 from algohost.agent.usage import Meter, Sampling
 from algohost.runner.bounds import Enforced
 from algohost.runner.measures import Usage
@@ -43,6 +44,7 @@ class Guards:
             spared=zygote_pids,
             wanted_seconds=lambda: self._subscribers(),
             tell=lambda usage: self._tell(usage),
+            throttling=Throttling(FirstThatCan((self._groups, niceness_lever()))),
         )
         ladder.kill_group = self._groups.kill
         ladder.group_lives = self._groups.has_processes

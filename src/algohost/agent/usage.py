@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 from algohost.agent.loop import Loop, Timer
 from algohost.agent.runs import Run
+from algohost.agent.throttling import Throttling
 from algohost.agent.trees import members
 from algohost.runner.measures import MemoryKind, Usage, UsageSample
 from algohost.runner.processes import HAS_PROC, Seen
@@ -71,12 +72,15 @@ class Meter:
         self._shares: dict[tuple[int, int], _Share] = {}
         self._cpu: dict[str, float] = {}
         self._can_share = True
+        self.trees: dict[str, Sequence[int]] = {}
+        """The pids of each run at the last look, its main process first."""
 
     def look(self, runs: Collection[Run], *, spared: Collection[int]) -> tuple[UsageSample, ...]:
         """A sample of each run that has a living process; none where there is no ``/proc``."""
         living = [run for run in runs if run.pid is not None]
         if not HAS_PROC or not living:
             self._forget(set(), set())
+            self.trees = {}
             return ()
         table = self._table()
         trees = members(living, [one.seen for one in table.values()], spared=spared)
@@ -86,6 +90,10 @@ class Meter:
             tree = [table[seen.pid] for seen in trees[run.run_id]]
             if tree:
                 samples.append(self._sample(run, tree, now, budget))
+        self.trees = {
+            run.run_id: sorted((s.pid for s in trees[run.run_id]), key=lambda pid: pid != run.pid)
+            for run in living
+        }
         self._forget(
             {(one.seen.pid, one.seen.start_ticks) for one in table.values()},
             {run.run_id for run in living},
@@ -224,7 +232,9 @@ class Sampling:
         spared: Callable[[], Collection[int]],
         wanted_seconds: Callable[[], float | None],
         tell: Callable[[Usage], None],
+        throttling: Throttling,
     ) -> None:
+        self._throttling = throttling
         self._loop = loop
         self._meter = meter
         self._runs = runs
@@ -247,7 +257,9 @@ class Sampling:
         self._timer = self._loop.later(max(_SHORTEST_SECONDS, seconds), self._measure)
         samples = self._meter.look(self._runs(), spared={os.getpid(), *self._spared()})
         if samples:
-            self._tell(Usage(at=time.time(), monotonic=time.monotonic(), samples=samples))
+            now = time.monotonic()
+            judged = self._throttling.look(samples, now=now, trees=self._meter.trees)
+            self._tell(Usage(at=time.time(), monotonic=now, samples=judged))
 
 
 def _read(path: str) -> bytes:
