@@ -6,7 +6,7 @@ import platform
 import sys
 from importlib.metadata import version
 
-from benchmarks import bounds, measures
+from benchmarks import bounds, contracts, due, measures
 from benchmarks.figures import Figure, as_markdown
 from benchmarks.server import running_server
 
@@ -22,6 +22,8 @@ MEASURES = {
     "output": bounds.output,
     "greedy": bounds.greedy,
     "search": bounds.search,
+    "contracts": contracts.contracts,
+    "due": due.due,
 }
 
 

@@ -8,6 +8,11 @@ ready = time.clock_gettime(time.CLOCK_MONOTONIC)
 print("TIMES", first, ready, flush=True)
 """
 
+USED_AT_FIRST = """\
+import time
+print("USED", time.clock_gettime(time.CLOCK_PROCESS_CPUTIME_ID), flush=True)
+"""
+
 DATA_FRAME = """\
 import os, time
 from datetime import date, timedelta
@@ -49,10 +54,11 @@ while True:
 
 PRINTER = """\
 import time
-began = time.perf_counter()
+began, used = time.perf_counter(), time.process_time()
 for number in range({count}):
     print("2026-11-21 RELIANCE close", number, "average 1402.35 position 25 pnl -118.40")
-print("RATE", {count} / (time.perf_counter() - began), flush=True)
+took, used = time.perf_counter() - began, time.process_time() - used
+print("RATE", {count} / took, {count} / used, flush=True)
 """
 
 BUSY = """\

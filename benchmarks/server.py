@@ -103,6 +103,11 @@ class Server:
         """Changes settings of a strategy."""
         _algohost("strategy", "set", strategy_id, *settings, at=self.data_dir)
 
+    def set_secret(self, strategy_id: str, name: str, value: str) -> None:
+        """Keeps a secret for the strategy's next run."""
+        words = ("strategy", "secret", "set", strategy_id, name, "--value-stdin")
+        _algohost(*words, at=self.data_dir, given=value)
+
     def own_pids(self) -> list[int]:
         """The processes that are ours: server, agent, zygotes."""
         return [self.pid, *_agent_pids(self.data_dir)]

@@ -24,13 +24,17 @@ from starlette.applications import Starlette
 from algohost.broker.accounts import PaperBrokers
 from algohost.broker.gateway import Gateway
 from algohost.domain.ids import RunId, StrategyId, UserId
+from algohost.domain.master_contracts import ContractList
 from algohost.domain.users import Principal, User, paper_account
 from algohost.host.calendars import CalendarService
 from algohost.host.health import Activity
-from algohost.market.calendars import shipped
+from algohost.host.master_contracts import MasterContracts
+from algohost.market.calendars import shipped, shipped_calendars
+from algohost.market.contracts import PaperContracts
 from algohost.market.synthetic import SyntheticMarket
 from algohost.store.database import Database, open_database
 from algohost.testing.clock import FakeClock
+from algohost.testing.contracts import FakeContracts
 from algohost.testing.journal import MemoryJournal
 from algohost.web.access import guarded
 from algohost.web.api_v1 import ROUTES, Kind, RateLimits
@@ -141,14 +145,43 @@ class Served:
 
 
 def _host(
-    gateway: Gateway, market: SyntheticMarket, clock: FakeClock, database: Database
+    gateway: Gateway,
+    market: SyntheticMarket,
+    clock: FakeClock,
+    database: Database,
+    contracts: ContractList,
 ) -> "Host":
     settings = SimpleNamespace(host="127.0.0.1", feed_port=0)
     parts = {"clock": clock, "settings": settings, "identity": Keys(), "gateway": gateway}
     activity = Activity(clock.monotonic)
     calendars = CalendarService(clock=clock, database=database, tables=shipped())
-    more = {"market": market, "activity": activity, "calendars": calendars}
+    source = FakeContracts(clock, kept=contracts)
+    lists = MasterContracts(clock=clock, database=database, source=source)
+    more = {
+        "market": market,
+        "activity": activity,
+        "calendars": calendars,
+        "master_contracts": lists,
+    }
     return cast("Host", SimpleNamespace(**parts, **more))
+
+
+_LISTS: list[ContractList] = []
+
+
+async def paper_list(market: SyntheticMarket, clock: FakeClock) -> ContractList:
+    """The paper broker's list of the day on which these servers begin, made once."""
+    if not _LISTS:
+        with tempfile.TemporaryDirectory() as folder:
+            source = PaperContracts(
+                clock=clock,
+                market=market,
+                calendars=shipped_calendars,
+                folder=Path(folder),
+                about="tests",
+            )
+            _LISTS.append(await source.fetch(lambda _percent, _what: None))
+    return _LISTS[0]
 
 
 async def _serve(ready: "list[Served]", is_ready: threading.Event, stop: threading.Event) -> None:
@@ -171,7 +204,8 @@ async def _serve_over(
     journal = MemoryJournal()
     brokers = PaperBrokers(journal=journal, market=market)
     gateway = Gateway(journal=journal, market=market, open_broker=brokers.open)
-    host = _host(gateway, market, clock, database)
+    host = _host(gateway, market, clock, database, await paper_list(market, clock))
+    await host.master_contracts.step()
     listening = socket.create_server(("127.0.0.1", 0))
     served = Served(asyncio.get_running_loop(), host, listening.getsockname()[1])
     served.app = Starlette(routes=guarded(ROUTES, host, Errors()))

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from algohost.web.access import Access, HttpEndpoint, Route
-from algohost.web.api_v1 import account, calendars, market_data, orders
+from algohost.web.api_v1 import account, calendars, contracts, market_data, orders
 from algohost.web.api_v1.answers import failure
 from algohost.web.api_v1.call import endpoint
 from algohost.web.api_v1.limits import Kind, RateLimits
@@ -15,7 +15,9 @@ from algohost.web.api_v1.requests import (
     AskedOfInstrument,
     AskedOfInstruments,
     AskedOfStrategy,
+    Expiry,
     History,
+    Instruments,
     ModifyOrder,
     OneOrder,
     OpenPosition,
@@ -43,8 +45,10 @@ ENDPOINTS: Final[dict[str, HttpEndpoint]] = {
     "depth": endpoint(AskedOfInstrument, market_data.depth),
     "history": endpoint(History, market_data.history),
     "intervals": endpoint(Asked, market_data.intervals),
-    "symbol": endpoint(AskedOfInstrument, market_data.symbol),
-    "search": endpoint(Search, market_data.search),
+    "symbol": endpoint(AskedOfInstrument, contracts.symbol),
+    "search": endpoint(Search, contracts.search),
+    "expiry": endpoint(Expiry, contracts.expiry),
+    "instruments": endpoint(Instruments, contracts.instruments),
     "funds": endpoint(Asked, account.funds),
     "orderbook": endpoint(Asked, account.order_book),
     "tradebook": endpoint(Asked, account.trade_book),
@@ -55,7 +59,7 @@ ENDPOINTS: Final[dict[str, HttpEndpoint]] = {
     "market/timings": endpoint(calendars.Timings, calendars.timings),
 }
 """What answers each name below ``/api/v1/``."""
-BY_GET: Final = ("market/holidays", "market/timings")
+BY_GET: Final = ("market/holidays", "market/timings", "instruments")
 """Those that answer to GET too."""
 
 

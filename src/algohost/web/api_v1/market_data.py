@@ -1,4 +1,4 @@
-"""Prices and instruments: quotes, depth, history and the master contract."""
+"""Prices: quotes, depth and history."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,29 +11,27 @@ from starlette.responses import Response
 
 from algohost.domain.errors import Invalid, NotFound, Unavailable
 from algohost.domain.ids import IST
-from algohost.domain.instruments import Instrument, InstrumentKey
+from algohost.domain.instruments import InstrumentKey
 from algohost.domain.quotes import DepthLevel, Interval, Quote
-from algohost.web.api_v1.answers import MODE, expiry_text, json_response, price, success
+from algohost.web.api_v1.answers import MODE, json_response, price, success
 from algohost.web.api_v1.call import Call
+from algohost.web.api_v1.contracts import listed, refuse_unpriced
 from algohost.web.api_v1.requests import (
     MOST_SYMBOLS,
     Asked,
     AskedOfInstrument,
     AskedOfInstruments,
     History,
-    Search,
     day_start,
 )
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from algohost.domain.ports import Market
     from algohost.market.bars import BarColumns
     from algohost.market.service import MarketService
+    from algohost.web.services import Host
 
-MOST_MATCHES: Final = 500
-"""Instruments that ``search`` answers with."""
 MOST_BARS: Final = 200_000
 """Bars in one answer of ``history``, some 20 MB."""
 _BARS_AT_A_TIME: Final = 2_000
@@ -45,6 +43,7 @@ _BAR: Final = b'{"timestamp":%b,"open":%b,"high":%b,"low":%b,"close":%b,"volume"
 
 async def quotes(call: Call[AskedOfInstrument]) -> Response:
     """``quotes``."""
+    refuse_unpriced(call.host, call.asked.key)
     return success(data=quote_row(call.host.market.quote(call.asked.key)))
 
 
@@ -55,11 +54,12 @@ async def multi_quotes(call: Call[AskedOfInstruments]) -> Response:
         raise Invalid(
             f"symbols names {len(keys)} instruments; name 1 to {MOST_SYMBOLS} in one call."
         )
-    return success(results=[_result(call.host.market, key) for key in keys])
+    return success(results=[_result(call.host, key) for key in keys])
 
 
 async def depth(call: Call[AskedOfInstrument]) -> Response:
     """``depth``: five levels a side, best first."""
+    refuse_unpriced(call.host, call.asked.key)
     book = call.host.market.depth(call.asked.key)
     row = quote_row(book.quote)
     row["ltq"] = book.quote.last_quantity
@@ -73,7 +73,7 @@ async def depth(call: Call[AskedOfInstrument]) -> Response:
 async def history(call: Call[History]) -> Response:
     """``history``: bars of whole IST days, ``end_date`` included, oldest first."""
     asked, market = call.asked, call.host.market
-    listed(market, asked.key)
+    listed(call.host, asked.key)
     if asked.end_date < asked.start_date:
         raise Invalid(
             f"end_date {asked.end_date} is before start_date {asked.start_date}; swap them."
@@ -153,29 +153,6 @@ async def intervals(call: Call[Asked]) -> Response:
     return success(data=units)
 
 
-async def symbol(call: Call[AskedOfInstrument]) -> Response:
-    """``symbol``: one row of the master contract."""
-    return success(data=instrument_row(listed(call.host.market, call.asked.key)))
-
-
-async def search(call: Call[Search]) -> Response:
-    """``search``: the best matches, at most 500."""
-    found = call.host.market.search(call.asked.query, call.asked.exchange)[:MOST_MATCHES]
-    said = f"Found {len(found)} matching symbols" if found else "No matching symbols found"
-    return success(message=said, data=[instrument_row(instrument) for instrument in found])
-
-
-def listed(market: "Market", key: InstrumentKey) -> Instrument:
-    """The instrument of that name. Raises ``NotFound``."""
-    instrument = market.find(key)
-    if instrument is None:
-        raise NotFound(
-            f"{key} is not listed in this market; search for its symbol and exchange.",
-            code="INSTRUMENT_NOT_FOUND",
-        )
-    return instrument
-
-
 def quote_row(quote: Quote) -> dict[str, Any]:
     """A quote as ``quotes`` shows it."""
     return {
@@ -191,29 +168,11 @@ def quote_row(quote: Quote) -> dict[str, Any]:
     }
 
 
-def instrument_row(instrument: Instrument) -> dict[str, Any]:
-    """An instrument as ``symbol`` and ``search`` show it; no broker has other names for it."""
-    key = instrument.key
-    return {
-        "symbol": key.symbol,
-        "brsymbol": key.symbol,
-        "name": instrument.name,
-        "exchange": key.exchange.value,
-        "brexchange": key.exchange.value,
-        "token": instrument.token,
-        "expiry": expiry_text(instrument.expiry),
-        "strike": price(instrument.strike) if instrument.strike is not None else 0.0,
-        "lotsize": instrument.lot_size,
-        "instrumenttype": instrument.instrument_type,
-        "tick_size": price(instrument.tick_size),
-        "freeze_qty": instrument.freeze_quantity or 0,
-    }
-
-
-def _result(market: "Market", key: InstrumentKey) -> dict[str, Any]:
+def _result(host: "Host", key: InstrumentKey) -> dict[str, Any]:
     named = {"symbol": key.symbol, "exchange": key.exchange.value}
     try:
-        return {**named, "data": quote_row(market.quote(key))}
+        refuse_unpriced(host, key)
+        return {**named, "data": quote_row(host.market.quote(key))}
     except (NotFound, Unavailable) as error:
         return {**named, "error": error.message}
 

@@ -15,7 +15,7 @@ from algohost.domain.orders import Order, OrderChanges, OrderStatus
 from algohost.domain.users import Principal
 from algohost.web.api_v1.answers import MODE, failure, ist_text, price, success
 from algohost.web.api_v1.call import Call
-from algohost.web.api_v1.market_data import listed
+from algohost.web.api_v1.contracts import listed, refuse_unpriced
 from algohost.web.api_v1.requests import (
     Asked,
     AskedOfStrategy,
@@ -43,6 +43,7 @@ async def opened(call: Call[M]) -> Gateway:
 
 async def place_order(call: Call[PlaceOrder]) -> Response:
     """``placeorder``: 400 with the reason and the order's id when it was rejected."""
+    refuse_unpriced(call.host, call.asked.key)
     order = await call.host.gateway.place(call.principal.book, call.asked.order())
     return _placed(order)
 
@@ -50,6 +51,7 @@ async def place_order(call: Call[PlaceOrder]) -> Response:
 async def place_smart_order(call: Call[PlaceSmartOrder]) -> Response:
     """``placesmartorder``: trades the difference between the target and what the book holds."""
     asked = call.asked
+    refuse_unpriced(call.host, asked.key)
     order = await call.host.gateway.place_smart(
         call.principal.book, asked.order(), asked.position_size
     )
@@ -125,7 +127,7 @@ async def order_status(call: Call[OneOrder]) -> Response:
 async def open_position(call: Call[OpenPosition]) -> Response:
     """``openposition``: the net quantity, 0 where nothing is held."""
     asked = call.asked
-    listed(call.host.market, asked.key)
+    listed(call.host, asked.key)
     gateway = await opened(call)
     held = sum(
         view.position.quantity

@@ -251,6 +251,33 @@ class Search(Asked):
     exchange: ExchangeWord | None = None
 
 
+class DerivativeKind(StrEnum):
+    """What ``expiry`` is asked about."""
+
+    FUTURES = "futures"
+    OPTIONS = "options"
+
+
+_DERIVATIVE_EXCHANGES: Final = (
+    Exchange.NFO, Exchange.BFO, Exchange.MCX, Exchange.CDS, Exchange.BCD, Exchange.NCO,
+)  # fmt: skip
+
+
+class Expiry(Asked):
+    """A request for the days on which an underlying's contracts expire."""
+
+    symbol: Symbol
+    exchange: Annotated[Exchange, _word_of(Exchange, _DERIVATIVE_EXCHANGES)]
+    instrumenttype: Annotated[DerivativeKind, _word_of(DerivativeKind)]
+
+
+class Instruments(Asked):
+    """A request for all instruments of one exchange, or of all."""
+
+    exchange: ExchangeWord | None = None
+    format: Label = "json"
+
+
 M = TypeVar("M", bound=Asked)
 
 
