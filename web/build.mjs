@@ -16,8 +16,8 @@ const manifest = {};
 
 /** Symbols of the sprite by their names in Lucide. */
 const ICONS = [
-  "activity", "arrow-down-to-line", "calendar-days", "chevron-right", "circle-alert", "circle-check", "download",
-  "ellipsis", "file-code", "info", "key-round", "keyboard", "list", "log-out", "moon", "pencil", "play", "save",
+  "activity", "arrow-down-to-line", "calendar-clock", "calendar-days", "chevron-right", "circle-alert", "circle-check", "download",
+  "ellipsis", "file-code", "info", "key-round", "keyboard", "list", "log-in", "log-out", "moon", "octagon-x", "pencil", "play", "save",
   "search", "square", "sun", "terminal", "trash", "triangle-alert", "upload", "user", "wifi-off", "x",
 ];
 

@@ -2,54 +2,61 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
-import signal
-import sys
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
-
-import uvicorn
+from datetime import timedelta
 
 from algohost.broker.accounts import PaperBrokers
 from algohost.broker.gateway import Gateway
+from algohost.broker.login import PaperLogin
+from algohost.domain.broker_sessions import parse_logout_time
 from algohost.domain.health import Rules
 from algohost.domain.ids import RunId
 from algohost.domain.ports import Clock
 from algohost.domain.restarts import MOST_REMEMBERED
+from algohost.domain.runs import Run
 from algohost.domain.users import paper_account
+from algohost.host import configured
 from algohost.host.agent_watch import AgentWatch
+from algohost.host.broker_sessions import BrokerSessions
 from algohost.host.calendars import CalendarService
+from algohost.host.checking import Checking
 from algohost.host.clock import SystemClock
 from algohost.host.environment_folders import EnvironmentFolders
 from algohost.host.environments import Environments
+from algohost.host.gates import Gates
 from algohost.host.health import Activity, HealthWatch
 from algohost.host.identity import Identity
 from algohost.host.inotify import FileWatcher
-from algohost.host.launch import Folders, Launching
+from algohost.host.kill_switch import KillSwitch
+from algohost.host.known_secrets import KnownSecrets
+from algohost.host.launch import Folders
 from algohost.host.launch_values import LaunchVariables
+from algohost.host.log_scrub import LogScrubber
 from algohost.host.logs import Logs
-from algohost.host.reach import Ceilings
+from algohost.host.master_contracts import MasterContracts
 from algohost.host.reconcile import Reconciler
 from algohost.host.registry import Registry
-from algohost.host.retention import Keeping, Retention
+from algohost.host.retention import Retention
+from algohost.host.scheduler import Scheduler
 from algohost.host.strategies import StrategyService
+from algohost.host.timetables import Timetables
 from algohost.host.tokens import RunTokenIndex
+from algohost.host.trading_day import TradingDay
 from algohost.host.usage import UsageLog
 from algohost.host.variables import VariableService
 from algohost.market import MarketService, open_market
 from algohost.market.calendars import shipped
-from algohost.runner.messages import Launcher
+from algohost.market.contracts import PaperContracts
 from algohost.settings import Settings
 from algohost.store import run_logs
 from algohost.store import runs as stored_runs
 from algohost.store import strategies as stored_strategies
-from algohost.store import variables as stored_variables
 from algohost.store.database import Database, open_database
 from algohost.store.orders import StoredOrderJournal
-from algohost.store.vault import KeyExposed, Vault, VaultProblem
+from algohost.store.vault import Vault
 from algohost.web.services import Host
-from algohost.web.serving import EmbeddedServer
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +91,9 @@ class _Base:
     folders: Folders
     database: Database
     vault: Vault
+    secrets: KnownSecrets
     registry: Registry
+    scrubber: LogScrubber
 
 
 @contextlib.asynccontextmanager
@@ -97,20 +106,50 @@ async def open_host(settings: Settings, *, clock: Clock | None = None) -> AsyncI
     clock = clock or SystemClock()
     market = await asyncio.to_thread(_open_market, settings, clock)
     with _storage(settings, clock) as base, contextlib.closing(FileWatcher()) as watcher:
-        identity, gateway = await _people(base, market)
+        identity, gateway, kill_switch = await _people(base, market)
         agent, logs = _agent(base), _logs(base, watcher)
         usage, activity = UsageLog(clock, base.database, base.registry), Activity(clock.monotonic)
         agent.on_usage(_health(base, agent, usage, activity).hear)
         environments = _environments(base)
-        reconciler = _reconciler(base, identity, agent, logs, environments)
+        sessions = _broker_sessions(base)
+        calendars = CalendarService(clock=clock, database=base.database, tables=shipped())
+        contracts = _master_contracts(base, market, calendars)
+        gates = Gates(
+            {
+                "the kill switch": kill_switch,
+                "the broker session": sessions,
+                "the master contract": contracts,
+                "the trading day": TradingDay(clock, calendars),
+                "the environment": environments,
+            }
+        )
+        kill_switch.listen(gates.changed)
+        sessions.listen(lambda _account: gates.changed())
+        calendars.listen(gates.changed)
+        contracts.listen(lambda report: gates.changed() if report.is_ready else None)
+        reconciler = _reconciler(base, identity, agent, logs, environments, gates)
         strategies, variables = _strategies(base, reconciler)
+        scheduler = _scheduler(base, calendars, reconciler)
         host = Host(
             clock=clock,
             settings=settings,
             identity=identity,
-            calendars=CalendarService(clock=clock, database=base.database, tables=shipped()),
+            calendars=calendars,
+            master_contracts=contracts,
             strategies=strategies,
+            timetables=Timetables(
+                clock=clock,
+                database=base.database,
+                registry=base.registry,
+                strategies=strategies,
+                calendars=calendars,
+                gates=gates,
+            ),
             environments=environments,
+            gates=gates,
+            checking=Checking(registry=base.registry, reconciler=reconciler),
+            broker_sessions=sessions,
+            kill_switch=kill_switch,
             variables=variables,
             logs=logs,
             gateway=gateway,
@@ -119,9 +158,20 @@ async def open_host(settings: Settings, *, clock: Clock | None = None) -> AsyncI
             usage=usage,
             activity=activity,
         )
-        loops = (host.market, reconciler, environments, usage, _retention(base))
+        loops = (
+            host.market,
+            contracts,
+            scheduler,
+            reconciler,
+            sessions,
+            environments,
+            usage,
+            _retention(base),
+            base.scrubber,
+        )
         async with _running(agent.watch(), *(one.run() for one in loops)):
             yield host
+        await gates.close()
         await gateway.close()
         await identity.close()
 
@@ -132,37 +182,74 @@ def _storage(settings: Settings, clock: Clock) -> Iterator[_Base]:
     folders.refuse_lost_database()
     database = open_database(folders.database)
     try:
+        vault = configured.prepared_vault(database, folders)
+        secrets = KnownSecrets(database, vault)
+        registry = Registry(
+            database.read(stored_strategies.everything),
+            database.read(stored_runs.latest_of_each),
+            database.read(lambda c: stored_runs.restarts_of_each(c, limit=MOST_REMEMBERED)),
+        )
         yield _Base(
             settings=settings,
             clock=clock,
             folders=folders,
             database=database,
-            vault=_open_vault(database, folders),
-            registry=Registry(
-                database.read(stored_strategies.everything),
-                database.read(stored_runs.latest_of_each),
-                database.read(lambda c: stored_runs.restarts_of_each(c, limit=MOST_REMEMBERED)),
-            ),
+            vault=vault,
+            secrets=secrets,
+            registry=registry,
+            scrubber=LogScrubber(folder=folders.logs, registry=registry, cover=secrets.cover),
         )
     finally:
         database.close()
 
 
-async def _people(base: _Base, market: MarketService) -> tuple[Identity, Gateway]:
+async def _people(base: _Base, market: MarketService) -> tuple[Identity, Gateway, KillSwitch]:
     """Users, and the account of each, as its journal has left it."""
     identity = Identity(base.database, base.clock)
+    kill_switch = KillSwitch(
+        clock=base.clock,
+        database=base.database,
+        registry=base.registry,
+        accounts=lambda: [paper_account(user) for user in identity.users()],
+    )
     journal = StoredOrderJournal(base.database)
     brokers = PaperBrokers(journal=journal, market=market)
-    gateway = Gateway(journal=journal, market=market, open_broker=brokers.open)
+    gateway = Gateway(
+        journal=journal, market=market, open_broker=brokers.open, refuse=kill_switch.refuse_order
+    )
     for user in identity.users():
         await gateway.recover(paper_account(user))
-    return identity, gateway
+    return identity, gateway, kill_switch
+
+
+def _master_contracts(
+    base: _Base, market: MarketService, calendars: CalendarService
+) -> MasterContracts:
+    settings = base.settings
+    source = PaperContracts(
+        clock=base.clock,
+        market=market,
+        calendars=calendars.all,
+        folder=base.folders.data / "contracts",
+        about=f"{settings.market} seed={settings.market_seed}",
+    )
+    return MasterContracts(clock=base.clock, database=base.database, source=source)
+
+
+def _broker_sessions(base: _Base) -> BrokerSessions:
+    settings = base.settings
+    return BrokerSessions(
+        clock=base.clock,
+        database=base.database,
+        login=PaperLogin(until=parse_logout_time(settings.paper_login_until)),
+        told_ahead=timedelta(minutes=settings.broker_warning_minutes),
+    )
 
 
 def _agent(base: _Base) -> AgentWatch:
     return AgentWatch(
         base.folders.agent,
-        launcher=_launcher(base.settings),
+        launcher=configured.launcher(base.settings),
         usage_seconds=base.settings.usage_seconds,
     )
 
@@ -171,21 +258,19 @@ def _logs(base: _Base, watcher: FileWatcher) -> Logs:
     def kept(run_id: RunId) -> list[str] | None:
         return base.database.read(lambda c: run_logs.tail_of(c, run_id))
 
-    return Logs(base.folders.logs, watcher, kept=kept)
+    secrets = base.secrets
+    return Logs(
+        base.folders.logs, watcher, kept=kept, cover=secrets.cover, secrets_of=secrets.values
+    )
 
 
 def _retention(base: _Base) -> Retention:
-    settings = base.settings
     return Retention(
         clock=base.clock,
         database=base.database,
         registry=base.registry,
         folder=base.folders.logs,
-        keeping=Keeping(
-            runs=settings.log_keep_runs,
-            days=settings.log_keep_days,
-            megabytes=settings.log_keep_mb,
-        ),
+        keeping=configured.keeping(base.settings),
     )
 
 
@@ -214,8 +299,17 @@ def _environments(base: _Base) -> Environments:
 
 
 def _reconciler(
-    base: _Base, identity: Identity, agent: AgentWatch, logs: Logs, environments: Environments
+    base: _Base,
+    identity: Identity,
+    agent: AgentWatch,
+    logs: Logs,
+    environments: Environments,
+    gates: Gates,
 ) -> Reconciler:
+    def last_lines(run: Run) -> Sequence[str]:
+        base.scrubber.before_the_end(run)
+        return logs.last_lines(run)
+
     tokens = RunTokenIndex(identity)
     live = {view.latest.id: view.strategy for view in base.registry if view.latest is not None}
     tokens.restore(base.database.read(stored_runs.live_token_hashes), live)
@@ -224,15 +318,28 @@ def _reconciler(
         database=base.database,
         registry=base.registry,
         agent=agent,
-        launching=_launching(base.settings, base.folders),
-        variables=LaunchVariables(base.database, base.vault),
+        launching=configured.launching(base.settings, base.folders),
+        variables=LaunchVariables(base.database, base.vault, heard=base.secrets.add),
         token_index=tokens,
         grace_seconds=base.settings.stop_grace_seconds,
         environments=environments,
-        last_lines=logs.last_lines,
+        gates=gates,
+        last_lines=last_lines,
+        hide=base.secrets.hidden,
     )
     environments.listen(reconciler.look_at)
+    gates.listen(reconciler.look_at_waiting)
     return reconciler
+
+
+def _scheduler(base: _Base, calendars: CalendarService, reconciler: Reconciler) -> Scheduler:
+    return Scheduler(
+        clock=base.clock,
+        database=base.database,
+        registry=base.registry,
+        calendars=calendars,
+        wake=reconciler.look_at,
+    )
 
 
 def _strategies(base: _Base, reconciler: Reconciler) -> tuple[StrategyService, VariableService]:
@@ -241,10 +348,14 @@ def _strategies(base: _Base, reconciler: Reconciler) -> tuple[StrategyService, V
         database=base.database,
         registry=base.registry,
         reconciler=reconciler,
-        ceilings=_ceilings(base.settings),
+        ceilings=configured.ceilings(base.settings),
     )
     variables = VariableService(
-        clock=base.clock, database=base.database, vault=base.vault, strategies=strategies
+        clock=base.clock,
+        database=base.database,
+        vault=base.vault,
+        strategies=strategies,
+        before_change=base.secrets.learn,
     )
     return strategies, variables
 
@@ -255,67 +366,9 @@ def open_vault(settings: Settings) -> Iterator[tuple[Database, Vault]]:
     folders = Folders(data=settings.data_dir)
     database = open_database(folders.database)
     try:
-        yield database, _vault(database, folders)
+        yield database, configured.vault_of(database, folders)
     finally:
         database.close()
-
-
-def serve(settings: Settings) -> int:
-    """Serves pages, API, feed and control until SIGTERM or SIGINT; 0 after an orderly end."""
-    try:
-        import uvloop
-    except ImportError:  # Windows has none
-        return asyncio.run(_serve(settings))
-    return uvloop.run(_serve(settings))
-
-
-async def _serve(settings: Settings) -> int:
-    from algohost.cli.control_server import ControlServer
-    from algohost.web.app import create_app
-    from algohost.web.feed import FeedServer
-
-    async with open_host(settings) as host:
-        web = EmbeddedServer(
-            uvicorn.Config(
-                create_app(host),
-                host=settings.host,
-                port=settings.port,
-                log_level="warning",
-                access_log=False,
-                log_config=None,
-                lifespan="on",
-                proxy_headers=False,  # a client's word about its address counts for nothing
-                server_header=False,
-                timeout_graceful_shutdown=2,
-            )
-        )
-        feed = FeedServer(host)
-        control = ControlServer(host, settings.data_dir, end=lambda: _end(web))
-        _end_on_signals(web)
-        await feed.start()
-        await control.start()
-        # What is here now stays: a full collection that goes through it stops the loop for some
-        # 60 ms, at any moment. What comes later is collected as always.
-        gc.freeze()
-        log.info("server_up web=%s feed=%s", settings.web_url, settings.feed_url)
-        try:
-            await web.serve()
-        finally:
-            await control.stop()
-            await feed.stop()
-    log.info("server_down")
-    return 0
-
-
-def _end(web: uvicorn.Server) -> None:
-    web.should_exit = True
-
-
-def _end_on_signals(web: uvicorn.Server) -> None:
-    loop = asyncio.get_running_loop()
-    for sign in (signal.SIGTERM, signal.SIGINT):
-        with contextlib.suppress(NotImplementedError):  # Windows: the default ends us as well
-            loop.add_signal_handler(sign, _end, web)
 
 
 @contextlib.asynccontextmanager
@@ -341,47 +394,3 @@ def _open_market(settings: Settings, clock: Clock) -> MarketService:
     market = open_market(settings.market, clock, seed=settings.market_seed)
     market.tick()  # the first one draws the whole day: a quarter second, which no loop should wait
     return market
-
-
-def _vault(database: Database, folders: Folders) -> Vault:
-    return Vault(folders.keys, has_sealed=lambda: database.read(stored_variables.any_sealed))
-
-
-def _open_vault(database: Database, folders: Folders) -> Vault:
-    """Raises ``KeyExposed`` for keys that others can read. Without keys the server runs all the
-    same: what has secrets does not start, and says why."""
-    vault = _vault(database, folders)
-    try:
-        vault.prepare()
-    except KeyExposed:
-        raise
-    except VaultProblem as problem:
-        log.error("vault_shut reason=%s", problem)  # noqa: TRY400 - the sentence says it all
-    return vault
-
-
-def _ceilings(settings: Settings) -> Ceilings:
-    return Ceilings(
-        memory_mb=settings.most_memory_mb,
-        threads=settings.most_threads,
-        open_files=settings.most_open_files,
-        disk_mb=settings.most_disk_mb,
-        log_mb=settings.most_log_mb,
-    )
-
-
-def _launching(settings: Settings, folders: Folders) -> Launching:
-    return Launching(
-        folders=folders,
-        host=settings.host,
-        port=settings.port,
-        feed_port=settings.feed_port,
-        launcher=_launcher(settings),
-        accelerate=settings.accelerate_client,
-    )
-
-
-def _launcher(settings: Settings) -> Launcher:
-    if settings.launcher == "auto":
-        return "zygote" if sys.platform.startswith("linux") else "subprocess"
-    return settings.launcher

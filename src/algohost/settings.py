@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from algohost import locate
+from algohost.domain.broker_sessions import parse_logout_time
 from algohost.domain.errors import Invalid
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -66,6 +67,17 @@ class Settings(BaseSettings):
         ge=0,
         le=600,
         description="How long a strategy may take to end by itself after it was asked to stop.",
+    )
+    paper_login_until: str = Field(
+        default="",
+        description="At which time of the day in IST a login to the paper account ends, as Indian "
+        "brokers do it; nothing for never.",
+    )
+    broker_warning_minutes: int = Field(
+        default=30,
+        ge=0,
+        le=1440,
+        description="How many minutes before a broker session ends people are told.",
     )
     environment_days: int = Field(
         default=30,
@@ -163,6 +175,15 @@ class Settings(BaseSettings):
             return value
         message = "give 'synthetic', or 'recorded:' and the path of a Parquet file"
         raise ValueError(message)
+
+    @field_validator("paper_login_until")
+    @classmethod
+    def _time_of_day(cls, value: str) -> str:
+        try:
+            parse_logout_time(value)
+        except Invalid as error:
+            raise ValueError(error.message.rstrip(".")) from error
+        return value
 
     @property
     def web_url(self) -> str:

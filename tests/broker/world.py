@@ -1,7 +1,7 @@
 """One gateway over the paper exchange, a journal in memory and a market that a test writes."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
@@ -36,6 +36,7 @@ class World:
         *,
         reached: Reached = pass_by,
         fills: FillModel = AT_TOUCH,
+        refuse: Callable[[Book], None] = lambda _book: None,
     ) -> None:
         self.journal = journal or MemoryJournal()
         self.market = market or _market()
@@ -44,7 +45,11 @@ class World:
             journal=self.journal, market=self.market, reached=reached, fills=fills
         )
         self.gateway = Gateway(
-            journal=self.journal, market=self.market, open_broker=brokers.open, reached=reached
+            journal=self.journal,
+            market=self.market,
+            open_broker=brokers.open,
+            refuse=refuse,
+            reached=reached,
         )
         self.gateway.listen(self.told.append)
 

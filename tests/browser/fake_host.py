@@ -15,6 +15,7 @@ from typing import Any, cast
 from argon2 import PasswordHasher
 
 from algohost.broker.gateway import DayPnl, PositionView, Scope
+from algohost.broker.login import PaperLogin
 from algohost.domain.errors import Conflict, Invalid, NotFound
 from algohost.domain.ids import OrderId, RunId, StrategyId, UserId, strategy_id
 from algohost.domain.instruments import Exchange, InstrumentKey
@@ -46,11 +47,16 @@ from algohost.domain.users import User, paper_account
 from algohost.domain.variables import Variable, check_name, check_secret, check_value
 from algohost.host import bundles
 from algohost.host import source as source_text
+from algohost.host.broker_sessions import BrokerSessions
 from algohost.host.calendars import CalendarService
+from algohost.host.checking import Checked
+from algohost.host.gates import Gates
 from algohost.host.health import Activity
 from algohost.host.identity import Identity
 from algohost.host.inotify import FileWatcher
+from algohost.host.kill_switch import KillSwitch
 from algohost.host.logs import Logs
+from algohost.host.master_contracts import MasterContracts
 from algohost.host.registry import Registry
 from algohost.host.strategies import SourceFile
 from algohost.host.usage import UsageLog
@@ -58,8 +64,10 @@ from algohost.host.views import StrategyView
 from algohost.market.calendars import shipped
 from algohost.settings import Settings
 from algohost.store.database import open_database
+from algohost.testing.contracts import FakeContracts
 from algohost.web.services import Host
 from tests.browser.fake_environments import FakeEnvironments
+from tests.browser.fake_timetables import FakeTimetables
 
 NAME, PASSWORD = "asha", "a quiet river at dawn"
 
@@ -456,6 +464,17 @@ class FakeMarket:
         return ()
 
 
+class FakeChecking:
+    """Finds that what waits waits on."""
+
+    def __init__(self, strategies: FakeStrategies) -> None:
+        self._strategies = strategies
+
+    async def check_and_start(self, user: User) -> Checked:
+        waiting = [v for v in self._strategies.list(user) if v.phase is Phase.WAITING]
+        return Checked(started=(), waiting=waiting)
+
+
 @dataclass(kw_only=True)
 class Stage:
     """The host with its played parts at hand."""
@@ -465,6 +484,7 @@ class Stage:
     environments: FakeEnvironments
     variables: FakeVariables
     gateway: FakeGateway
+    timetables: FakeTimetables
     watcher: FileWatcher
     user: User
     secret: str
@@ -489,14 +509,36 @@ async def open_stage(folder: Path, *, port: int, has_user: bool = True) -> Stage
     strategies, gateway = FakeStrategies(logs_folder), FakeGateway()
     variables = FakeVariables()
     environments = FakeEnvironments()
+    calendars = CalendarService(clock=clock, database=database, tables=shipped())
+    timetables = FakeTimetables(strategies, calendars)
+    contracts = MasterContracts(clock=clock, database=database, source=FakeContracts(clock))
+    await contracts.step()
     played = cast("Any", strategies), cast("Any", gateway), cast("Any", FakeMarket())
+    broker_sessions = BrokerSessions(
+        clock=clock,
+        database=database,
+        login=PaperLogin(),
+        told_ahead=timedelta(minutes=30),
+    )
+    kill_switch = KillSwitch(
+        clock=clock,
+        database=database,
+        registry=strategies.registry,
+        accounts=lambda: [paper_account(one) for one in identity.users()],
+    )
     host = Host(
         clock=clock,
         settings=Settings(data_dir=folder, port=port),
         identity=identity,
-        calendars=CalendarService(clock=clock, database=database, tables=shipped()),
+        calendars=calendars,
+        master_contracts=contracts,
         strategies=played[0],
+        timetables=cast("Any", timetables),
         environments=cast("Any", environments),
+        gates=Gates({"the kill switch": kill_switch, "the broker session": broker_sessions}),
+        checking=cast("Any", FakeChecking(strategies)),
+        broker_sessions=broker_sessions,
+        kill_switch=kill_switch,
         variables=cast("Any", variables),
         logs=Logs(logs_folder, watcher),
         gateway=played[1],
@@ -511,6 +553,7 @@ async def open_stage(folder: Path, *, port: int, has_user: bool = True) -> Stage
         environments=environments,
         variables=variables,
         gateway=gateway,
+        timetables=timetables,
         watcher=watcher,
         user=user,
         secret=secret,

@@ -20,9 +20,11 @@ PAGES = {
     "log": "/python/{running}#log",
     "orders": "/python/{running}#orders",
     "code": "/python/{draft}#code",
+    "schedule": "/python/{stopped}#schedule",
     "runs": "/python/{running}#runs",
     "settings": "/python/{running}#settings",
     "failed": "/python/{error}",
+    "tomorrow": "/schedule",
 }
 SIZES = {"desk": (1366, 820), "phone": (390, 844)}
 

@@ -168,3 +168,15 @@ def test_the_light_search_for_the_data_directory_finds_what_the_settings_find(
         monkeypatch.setenv("XDG_DATA_HOME", xdg)
     path = Path(flag) if flag else None
     assert locate.data_dir(path) == load({"data_dir": path}).settings.data_dir
+
+
+def test_a_time_of_the_day_that_is_none_is_refused_with_an_example(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ALGOHOST_PAPER_LOGIN_UNTIL", "half past three")
+    with pytest.raises(Invalid) as refused:
+        load()
+    assert refused.value.message == (
+        "The setting paper_login_until (from: ALGOHOST_PAPER_LOGIN_UNTIL) is 'half past three':"
+        " “half past three” is not a time of the day; write HH:MM in IST, such as 03:30."
+    )

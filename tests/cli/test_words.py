@@ -71,6 +71,7 @@ def test_a_strategy_from_its_file_to_its_end(shell: Shell, host: FakeHost, file:
     assert shell.out == "one\ntwo\nunfinished\n"
     assert shell("strategy", "show", made) == 0
     assert "00000000000000aa  stopped  02 Mar 2026 09:30:00 IST" in shell.out
+    assert "not known" in shell.out  # its processor time, which this host has not measured
     assert shell("strategy", "delete", made) == 0
     assert shell("strategy", "show", made) == 1
 

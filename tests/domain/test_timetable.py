@@ -24,7 +24,7 @@ from algohost.domain.calendars import (
 from algohost.domain.errors import Invalid
 from algohost.domain.ids import IST
 from algohost.domain.instruments import Exchange
-from algohost.domain.schedules import Schedule, ScheduleKind, SpecialDays, Window
+from algohost.domain.schedules import Late, Schedule, ScheduleKind, SpecialDays, Window
 from algohost.domain.timetable import (
     Occurrence,
     Skipped,
@@ -302,6 +302,7 @@ FIELDS = st.fixed_dictionaries(
         "last_day": st.none() | DATES,
         "skipped": st.lists(DATES, max_size=5, unique=True),
         "special_days": st.sampled_from(["skip", "follow"]),
+        "late": st.sampled_from(["catch_up", "wait"]),
         "zone": st.sampled_from(ZONES),
     }
 )
@@ -512,3 +513,20 @@ def test_json_that_cannot_be_read_is_refused_and_nothing_is_filled_in(
 
 def test_special_days_are_left_out_by_default() -> None:
     assert Schedule().special_days is SpecialDays.SKIP
+
+
+# ---- what a schedule says of late starts, and seconds
+
+
+def test_clock_times_may_have_seconds_and_are_read_back_as_the_same() -> None:
+    made = schedule("09:15:30 15:15", late="wait")
+    assert to_json(made)["windows"][0]["start"] == "09:15:30"
+    assert to_json(made)["late"] == "wait"
+    assert from_json(to_json(made)) == made
+    assert from_json({"kind": "manual"}).late is Late.CATCH_UP
+
+
+def test_windows_overlap_to_the_second() -> None:
+    check(schedule("09:15:00 09:15:30", "09:15:30 10:00"), NSE)
+    with pytest.raises(Invalid, match="overlap"):
+        check(schedule("09:15:00 09:15:31", "09:15:30 10:00"), NSE)

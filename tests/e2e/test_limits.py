@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from algohost.runner import slices
 from tests.e2e.running import RunningServer, running_server, until
 
 pytestmark = pytest.mark.processes
@@ -41,6 +42,15 @@ def shown(server: RunningServer, strategy_id: str) -> str:
     return str(server.row(strategy_id)["sentence"])
 
 
+def _slices(pid: int) -> set[int]:
+    """Of all its threads, in nanoseconds; 0 where they cannot be asked for."""
+    if not slices.ask_for(slices.USUAL):
+        return {0}
+    texts = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/sched")]
+    lines = [line for text in texts for line in text.splitlines() if line.startswith("se.slice")]
+    return {int(line.split(":")[1]) for line in lines}
+
+
 def test_a_busy_loop_is_flagged_with_its_line_and_goes_on(tmp_path: Path) -> None:
     """Promise 4, R22: confined as every run, found from outside, never stopped for it."""
     with running_server(tmp_path / "data", usage_seconds="0.5", busy_seconds="3") as server:
@@ -51,11 +61,12 @@ def test_a_busy_loop_is_flagged_with_its_line_and_goes_on(tmp_path: Path) -> Non
         assert any(f"line {line} of spinner.py" in sentence for line in (5, 9, 10, 11)), sentence
         row = server.row(strategy_id)
         assert (row["phase"], row["pid"]) == ("running", pid)
-        assert [flag["kind"] for flag in row["flags"]] == ["busy"]
+        assert row["flags"][0]["kind"] == "busy"  # after ten seconds it is throttled, too
         told = server.ask("GET", f"/v1/strategies/{strategy_id}")["usage"]
         assert told["now"]["cpu"] > 0
         assert told["now"]["memory"] > 1 << 20
-        assert [event["kind"] for event in told["events"]] == ["busy"]
+        assert "busy" in [event["kind"] for event in told["events"]]
+        assert _slices(server.pid) == {slices.ask_for(slices.USUAL) and slices.PROMPT}
         with closing(server.browser()) as browser:
             answer = browser.get(f"/python/usage/{strategy_id}").json()
             assert answer["is_live"]

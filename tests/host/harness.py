@@ -1,7 +1,7 @@
 """A host without processes: real database, registry, reconciler and commands, a fake agent."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -14,6 +14,7 @@ from algohost.domain.strategies import Strategy
 from algohost.domain.users import User
 from algohost.host.environment_folders import EnvironmentFolders
 from algohost.host.environments import Environments
+from algohost.host.gates import LOOK_SECONDS, Gates, GateSource
 from algohost.host.launch import Folders, Launching
 from algohost.host.launch_values import LaunchVariables
 from algohost.host.reach import Ceilings
@@ -53,9 +54,19 @@ class Tokens:
 class HostUnderTest:
     """Can be killed at any moment and made anew on the same database and the same agent."""
 
-    def __init__(self, folder: Path, *, backoff: Backoff = Backoff()) -> None:  # noqa: B008
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        backoff: Backoff = Backoff(),  # noqa: B008
+        gates: Mapping[str, GateSource] | None = None,
+        look_seconds: float = LOOK_SECONDS,
+    ) -> None:
+        """``gates`` beyond that of the environment; they outlive a restart of the server."""
         self.folder = folder
         self.backoff = backoff
+        self.more_gates = dict(gates or {})
+        self.look_seconds = look_seconds
         self.keeper = FakeKeeper()
         self.clock = FakeClock(AT)
         self._task: asyncio.Future[tuple[None, None]] | None = None
@@ -84,6 +95,10 @@ class HostUnderTest:
             may_build=False,
             keep_days=30,
         )
+        self.gates = Gates(
+            {**self.more_gates, "the environment": self.environments},
+            look_seconds=self.look_seconds,
+        )
         self.reconciler = Reconciler(
             clock=self.clock,
             database=self.database,
@@ -99,11 +114,13 @@ class HostUnderTest:
             ),
             variables=LaunchVariables(self.database, self.vault),
             environments=self.environments,
+            gates=self.gates,
             token_index=self.tokens,
             grace_seconds=10,
             backoff=self.backoff,
         )
         self.environments.listen(self.reconciler.look_at)
+        self.gates.listen(self.reconciler.look_at_waiting)
         self.service = StrategyService(
             clock=self.clock,
             database=self.database,
@@ -136,6 +153,7 @@ class HostUnderTest:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        await self.gates.close()
 
     async def kill_and_restart(self) -> None:
         """The server dies; a new one finds what is on disk."""

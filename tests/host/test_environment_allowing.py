@@ -223,12 +223,12 @@ def test_the_files_that_were_allowed_are_the_only_ones_that_are_installed(
         await settled(host, strategy)
         place = tmp_path / "environments" / key
         shutil.rmtree(place)
-        await host.environments.gates(strategy)
+        await host.environments.closed(strategy)
         assert (await settled(host, strategy)).state is State.READY, "the same needs no asking"
         shutil.rmtree(place)
         shutil.rmtree(tmp_path / "uv-cache")
         put_wheel(tmp_path, "1.0", "EVIL = True\n")
-        await host.environments.gates(strategy)
+        await host.environments.closed(strategy)
         view = await settled(host, strategy)
         assert view.state is State.FAILED
         assert "Hash mismatch" in view.error

@@ -365,7 +365,7 @@ def test_a_damaged_environment_is_not_replaced_under_a_live_run(tmp_path: Path) 
         place = tmp_path / "environments" / before.facts.key
         (place / "environment.json").unlink()
         inode = place.stat().st_ino
-        await host.environments.gates(strategy)
+        await host.environments.closed(strategy)
         view = await settled(host, strategy)
         assert view.state is State.FAILED
         assert "damaged and a live run was started from it" in view.error

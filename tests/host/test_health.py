@@ -105,14 +105,26 @@ class Ward:
         return run
 
     async def measure(
-        self, seconds: float, *, share: float = 0.0, memory: float = 50, log: int = 10
+        self,
+        seconds: float,
+        *,
+        share: float = 0.0,
+        memory: float = 50,
+        log: int = 10,
+        is_throttled: bool = False,
     ) -> None:
         """Lets so much time pass and has the agent say what was used in it."""
-        self.look(seconds, share=share, memory=memory, log=log)
+        self.look(seconds, share=share, memory=memory, log=log, is_throttled=is_throttled)
         await self.health.settled()
 
     def look(
-        self, seconds: float, *, share: float = 0.0, memory: float = 50, log: int = 10
+        self,
+        seconds: float,
+        *,
+        share: float = 0.0,
+        memory: float = 50,
+        log: int = 10,
+        is_throttled: bool = False,
     ) -> None:
         """The same, and what it leads to has not happened yet."""
         self.host.clock.advance(seconds)
@@ -127,6 +139,7 @@ class Ward:
             processes=1,
             folder_bytes=5,
             log_bytes=log,
+            is_throttled=is_throttled,
         )
         self.health.hear(
             Usage(
@@ -213,6 +226,24 @@ async def test_a_busy_loop_whose_line_cannot_be_found_is_flagged_all_the_same(
             await ward.measure(5, share=1.0)
         why = "The agent does not answer." if is_away else "The run did not answer."
         assert ward.view.sentence.endswith(f"Its line is not known: {why}")
+
+
+@played
+async def test_a_throttled_run_says_so_until_it_is_let_go_and_is_not_stopped_for_it(
+    tmp_path: Path,
+) -> None:
+    """R22. Being throttled is no illness, also where an unhealthy run is to be stopped."""
+    async with HostUnderTest(tmp_path) as host:
+        ward = Ward(host)
+        await ward.start(stop_when_unhealthy=True)
+        await ward.measure(5)
+        await ward.measure(5, share=1.0, is_throttled=True)
+        assert ward.view.sentence == (
+            "It keeps a core busy, so it gets only what others leave until it has calmed down."
+        )
+        await ward.measure(5)
+        assert (ward.view.flags, ward.agent.breaches) == ((), [])
+        assert ward.events() == ["throttled", "throttled_over"]
 
 
 @played

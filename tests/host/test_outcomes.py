@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from algohost.domain.runs import OutcomeKind, Run, apply
-from algohost.host.outcomes import events_of, outcome_of
+from algohost.host.outcomes import events_of, has_words, hidden, outcome_of
 from algohost.host.views import StrategyView, ending
 from algohost.runner.messages import ExitFact, RunFact
 from tests.domain.test_decide import RUN
@@ -121,3 +121,17 @@ def test_who_stopped_it_is_known_where_only_the_agent_was_asked() -> None:
 def test_an_unseen_end_of_a_run_that_was_being_stopped_is_a_stop() -> None:
     exit_ = by_signal(0, signal=None, how="unknown", **ASKED)
     assert outcome_of(fact(exit_)).kind is OutcomeKind.STOPPED
+
+
+def test_what_a_run_said_of_itself_goes_through_what_hides_its_secrets() -> None:
+    """S3: a reason that the run did not mask, or an error with its words."""
+    crashed = fact(crash(reason="ValueError: s3cr3t"))
+
+    def hide(text: str) -> str:
+        return text.replace("s3cr3t", "******")
+
+    assert has_words(crashed)
+    assert outcome_of(hidden(crashed, hide)).reason == "ValueError: ******"
+    failed = fact(None, error="No s3cr3t.")
+    assert outcome_of(hidden(failed, hide)).reason == "No ******."
+    assert not has_words(fact())

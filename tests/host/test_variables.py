@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
-from algohost import bootstrap
 from algohost.bootstrap import open_host
 from algohost.domain.errors import AlgohostError, Forbidden, Invalid, NotFound
 from algohost.domain.ids import StrategyId
@@ -21,6 +20,7 @@ from algohost.domain.runs import OutcomeKind
 from algohost.domain.strategies import Phase
 from algohost.domain.strategy_settings import StrategySettings
 from algohost.domain.variables import LEAST_SECRET_CHARACTERS, check_name, check_secret, check_value
+from algohost.host import configured
 from algohost.host.launch import Folders
 from algohost.host.launch_values import LaunchVariables
 from algohost.runner.mask import SHORTEST_MASKABLE, mask_of
@@ -469,7 +469,7 @@ def test_a_server_without_its_key_starts_and_says_so(
     async def scenario(host: HostUnderTest, strategy_id: str) -> None:
         await host.variables.set_secret(RAVI, strategy_id, "BROKER_TOKEN", CANARY)
         host.vault.path.unlink()
-        vault = bootstrap._open_vault(host.database, Folders(data=tmp_path))
+        vault = configured.prepared_vault(host.database, Folders(data=tmp_path))
         assert vault.key_count == 0
         assert not vault.path.exists()
 

@@ -129,7 +129,8 @@ def asker(route: Route, people: People) -> User:
 OPENING = b'--e\r\nContent-Disposition: form-data; name="file"; filename="a.py"\r\n\r\n'
 READS_NOTHING = {
     *("/logout", "/python/key", "/python/start", "/python/stop", "/python/delete"),
-    "/python/environment/{strategy_id}/again",
+    *("/python/environment/{strategy_id}/again", "/python/unschedule"),
+    *("/api/broker/logout", "/python/check-contracts"),
 }
 FORMS = {"/python/upload", "/python/new", "/python/replace/{strategy_id}"}
 JSON = "application/json"

@@ -17,7 +17,8 @@ from tests.web.world import SOURCE, World
 
 ROW = {
     "id", "name", "owner", "file_name", "exchange", "mode", "phase", "sentence", "since", "run_id",
-    "pid", "outcome", "pnl", "problem", "order_count", "restart", "flags",
+    "pid", "outcome", "pnl", "problem", "order_count", "restart", "flags", "gates",
+    "schedule", "next_start", "last_start",
 }  # fmt: skip
 
 
@@ -246,12 +247,6 @@ def test_a_new_key_is_shown_once_and_is_the_askers(world: World, people: People)
     assert principal is not None
     assert principal.user == people.owner
     assert second not in browser.page("/python").text
-
-
-def test_the_master_contract_is_ready(world: World, people: People) -> None:
-    answer = world.browser(people.owner).get("/api/master-contract/status").json()
-    assert (answer["success"], answer["is_ready"], answer["status"]) == (True, True, "success")
-    assert answer["total_symbols"] == len(world.market.instruments())
 
 
 def test_healthz_tells_the_version_and_nothing_else(world: World) -> None:

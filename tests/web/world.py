@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -10,21 +11,29 @@ from starlette.applications import Starlette
 
 from algohost.broker.accounts import PaperBrokers
 from algohost.broker.gateway import Gateway
+from algohost.broker.login import PaperLogin
 from algohost.domain.ids import StrategyId
 from algohost.domain.users import User, paper_account
+from algohost.host.broker_sessions import BrokerSessions
 from algohost.host.calendars import CalendarService
+from algohost.host.checking import Checking
 from algohost.host.environment_folders import EnvironmentFolders
 from algohost.host.environments import Environments
+from algohost.host.gates import Gates
 from algohost.host.health import Activity
 from algohost.host.identity import Identity
 from algohost.host.inotify import FileWatcher
+from algohost.host.kill_switch import KillSwitch
 from algohost.host.launch import Folders, Launching
 from algohost.host.launch_values import LaunchVariables
 from algohost.host.logs import Logs
+from algohost.host.master_contracts import MasterContracts
 from algohost.host.reach import Ceilings
 from algohost.host.reconcile import Reconciler
 from algohost.host.registry import Registry
+from algohost.host.scheduler import Scheduler
 from algohost.host.strategies import StrategyService
+from algohost.host.timetables import Timetables
 from algohost.host.tokens import RunTokenIndex
 from algohost.host.usage import UsageLog
 from algohost.host.variables import VariableService
@@ -36,6 +45,7 @@ from algohost.store import variables as stored_variables
 from algohost.store.database import open_database
 from algohost.store.vault import Vault
 from algohost.testing.clock import FakeClock
+from algohost.testing.contracts import FakeContracts
 from algohost.testing.journal import MemoryJournal
 from algohost.testing.keeper import FakeKeeper
 from algohost.web.app import create_app
@@ -88,6 +98,25 @@ class World:
             may_build=False,
             keep_days=30,
         )
+        kill_switch = KillSwitch(
+            clock=self.clock,
+            database=self.database,
+            registry=registry,
+            accounts=lambda: [paper_account(user) for user in identity.users()],
+        )
+        broker_sessions = BrokerSessions(
+            clock=self.clock,
+            database=self.database,
+            login=PaperLogin(),
+            told_ahead=timedelta(minutes=30),
+        )
+        gates = Gates(
+            {
+                "the kill switch": kill_switch,
+                "the broker session": broker_sessions,
+                "the environment": self.environments,
+            }
+        )
         self.reconciler = Reconciler(
             clock=self.clock,
             database=self.database,
@@ -95,6 +124,7 @@ class World:
             agent=self.keeper,
             launching=launching,
             environments=self.environments,
+            gates=gates,
             variables=LaunchVariables(self.database, self.vault),
             token_index=RunTokenIndex(identity),
             grace_seconds=10,
@@ -106,13 +136,42 @@ class World:
             reconciler=self.reconciler,
             ceilings=CEILINGS,
         )
+        self.contract_source = FakeContracts(
+            self.clock, instruments=tuple(self.market.instruments())
+        )
+        contracts = MasterContracts(
+            clock=self.clock, database=self.database, source=self.contract_source
+        )
+        await contracts.step()
+        calendars = CalendarService(clock=self.clock, database=self.database, tables=shipped())
+        self.scheduler = Scheduler(
+            clock=self.clock,
+            database=self.database,
+            registry=registry,
+            calendars=calendars,
+            wake=self.reconciler.look_at,
+        )
+        timetables = Timetables(
+            clock=self.clock,
+            database=self.database,
+            registry=registry,
+            strategies=strategies,
+            calendars=calendars,
+            gates=gates,
+        )
         parts = SimpleNamespace(
             clock=self.clock,
             settings=Settings(data_dir=folder, public_hosts=("algo.example",)),
             identity=identity,
-            calendars=CalendarService(clock=self.clock, database=self.database, tables=shipped()),
+            calendars=calendars,
+            timetables=timetables,
+            master_contracts=contracts,
             strategies=strategies,
             environments=self.environments,
+            gates=gates,
+            checking=Checking(registry=registry, reconciler=self.reconciler),
+            broker_sessions=broker_sessions,
+            kill_switch=kill_switch,
             variables=VariableService(
                 clock=self.clock,
                 database=self.database,
@@ -124,6 +183,7 @@ class World:
                 journal=journal,
                 market=self.market,
                 open_broker=PaperBrokers(journal=journal, market=self.market).open,
+                refuse=kill_switch.refuse_order,
             ),
             market=self.market,
             agent=self.keeper,

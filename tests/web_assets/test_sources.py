@@ -11,7 +11,8 @@ import pytest
 
 from algohost.domain.money import format_inr
 from algohost.domain.strategies import Phase
-from algohost.web.shown import GROUPS
+from algohost.web.schedule_words import in_text
+from algohost.web.shown import GROUPS, SCHEDULED
 from tests.web_assets.node import ROOT, WEB, build_script, node
 
 CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "inr_cases.json").read_text())
@@ -66,7 +67,23 @@ def test_typescript_and_python_sort_the_phases_into_the_same_heaps() -> None:
     table = re.search(r"const GROUPS: .*?= \{(.*?)\};", text, re.DOTALL)
     assert table is not None
     heaps = dict(re.findall(r'(\w+): "(\w+)"', table[1]))
-    assert heaps == {phase.value: GROUPS[phase] for phase in Phase}
+    assert heaps == {phase.value: GROUPS[phase] for phase in Phase} | {SCHEDULED: SCHEDULED}
+
+
+def test_typescript_and_python_say_alike_how_long_until_a_start() -> None:
+    seconds = [-5, 0, 0.4, 1, 42, 59.9, 60, 3599, 3600, 86_399, 86_400, 133_200, 9_999_999]
+    program = f"""
+        import * as esbuild from "esbuild";
+        const built = await esbuild.build({{
+          entryPoints: ["src/format.ts"], bundle: true, format: "esm", write: false,
+        }});
+        const code = Buffer.from(built.outputFiles[0].text).toString("base64");
+        const {{ until }} = await import("data:text/javascript;base64," + code);
+        console.log(JSON.stringify({json.dumps(seconds)}.map(until)));
+    """
+    done = node("--input-type=module", "-e", program)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [in_text(one) for one in seconds]
 
 
 def test_no_source_writes_markup_from_text() -> None:

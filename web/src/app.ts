@@ -15,7 +15,10 @@ showToastOfEarlierPage();
 
 const ISLANDS: Record<string, () => Promise<unknown>> = {
   "api-form": () => import("./forms"),
+  "broker-panel": () => import("./broker-panel"),
+  "kill-banner": () => import("./kill-switch"),
   "market-calendar": () => import("./calendar"),
+  "schedule-day": () => import("./schedule-day"),
   "strategy-table": () => import("./strategy-table"),
   "strategy-page": () => import("./strategy-page"),
   "upload-form": () => import("./upload-form"),

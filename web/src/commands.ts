@@ -10,7 +10,7 @@ import { toast } from "./toast";
 type Command = { label: string; hint: string; icon: string; run: () => void };
 
 const go = (path: string) => () => location.assign(path);
-const AFTER_G: Record<string, () => void> = { s: go("/python"), n: go("/python/new"), c: go("/calendar") };
+const AFTER_G: Record<string, () => void> = { s: go("/python"), n: go("/python/new"), t: go("/schedule"), c: go("/calendar") };
 
 async function logOut(): Promise<void> {
   try {
@@ -34,6 +34,7 @@ const COMMANDS: Record<string, () => void> = {
 const PAGES: Command[] = [
   { label: "Strategies", hint: "page", icon: "list", run: go("/python") },
   { label: "Upload a strategy", hint: "page", icon: "upload", run: go("/python/new") },
+  { label: "Tomorrow: what will start", hint: "page", icon: "calendar-clock", run: go("/schedule") },
   { label: "Calendars", hint: "page", icon: "calendar-days", run: go("/calendar") },
   { label: "Switch theme", hint: "command", icon: "sun", run: switchTheme },
   { label: "Keyboard shortcuts", hint: "command", icon: "keyboard", run: () => void openDialog("#shortcuts") },
@@ -48,6 +49,7 @@ function commandsOf(row: Row): Command[] {
   return [
     { label: row.name, hint: phaseWord(row.phase).toLowerCase(), icon: "file-code", run: go(path) },
     { label: `${isDown ? "Start" : "Stop"} ${row.name}`, hint: "command", icon: isDown ? "play" : "square", run: () => void act([row.id], verb) },
+    { label: `Schedule of ${row.name}`, hint: "schedule", icon: "calendar-clock", run: go(`${path}#schedule`) },
     { label: `Log of ${row.name}`, hint: "log", icon: "terminal", run: go(`${path}#log`) },
   ];
 }
@@ -74,7 +76,7 @@ async function openPalette(): Promise<void> {
 function drawPalette(dialog: HTMLElement): void {
   const words = find<HTMLInputElement>("input", dialog).value.toLowerCase().split(/\s+/).filter(Boolean);
   const isMatch = ({ label }: Command) => words.every((word) => label.toLowerCase().includes(word));
-  shown = commands.filter((command) => (words.length ? isMatch(command) : command.hint !== "log" && !/^(Start|Stop) /.test(command.label))).slice(0, 40);
+  shown = commands.filter((command) => (words.length ? isMatch(command) : !["log", "schedule"].includes(command.hint) && !/^(Start|Stop) /.test(command.label))).slice(0, 40);
   marked = 0;
   const options = shown.map((command, index) => {
     const option = make("li", { role: "option", id: `command-${index}` }, icon(command.icon), make("span", { class: "truncate" }, command.label), make("span", { class: "hint" }, command.hint));
@@ -125,6 +127,7 @@ function pageKey(event: KeyboardEvent): void {
   if (isTyping(event) || isDialogOpen() || event.ctrlKey || event.metaKey || event.altKey) return;
   if (isAfterG) {
     isAfterG = false;
+    event.preventDefault(); // the key belongs to this, and not to the row that is marked
     AFTER_G[event.key]?.();
   } else if (event.key === "g") {
     isAfterG = true;

@@ -59,3 +59,23 @@ export function duration(seconds: number): string {
   if (hours) return `${hours} h ${minutes} min`;
   return minutes ? `${minutes} min ${total % 60} s` : `${total} s`;
 }
+
+/** `in 1 d 13 h`, `in 5 min`, `in 42 s`, `now`: the same as `in_text` on the server. */
+export function until(seconds: number): string {
+  const total = Math.floor(seconds);
+  const [days, hours, minutes] = [Math.floor(total / 86400), Math.floor(total / 3600) % 24, Math.floor(total / 60) % 60];
+  if (total <= 0) return "now";
+  if (days) return `in ${days} d ${hours} h`;
+  if (hours) return `in ${hours} h ${minutes} min`;
+  return minutes ? `in ${minutes} min` : `in ${total} s`;
+}
+
+const weekdayFormat = ist({ weekday: "short" });
+const A_WEEK_MS = 6 * 86_400_000;
+
+/** When a start comes: `09:20` today, `Mon 09:20` within six days, else `23 Nov 09:20`. */
+export function upcoming(at: Date, now: number): string {
+  const day = dayFormat.format(at);
+  if (day === dayFormat.format(now)) return minuteFormat.format(at);
+  return `${at.getTime() - now < A_WEEK_MS ? weekdayFormat.format(at) : day} ${minuteFormat.format(at)}`;
+}

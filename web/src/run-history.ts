@@ -28,10 +28,18 @@ function ending(run: Run): "live" | "failed" | "stopped" | "ok" {
   return run.is_failure ? "failed" : run.outcome?.startsWith("exited") ? "ok" : "stopped";
 }
 
+/** What stands for a figure that nobody has: of a run that lives or never ran there is none yet. */
+const unmeasured = (run: Run | undefined) => (run?.started_at && run.ended_at ? "not known" : "–");
+
 /** `0.42 s`, `12.3 s`, `5 min 10 s`. */
-function cpuTime(seconds: number | null): string {
-  if (seconds === null) return "–";
+function cpuTime(run: Run): string {
+  const seconds = run.cpu_seconds;
+  if (seconds === null) return unmeasured(run);
   return seconds < 60 ? `${seconds.toFixed(seconds < 10 ? 2 : 1)} s` : duration(seconds);
+}
+
+function peakMemory(run: Run | undefined): string {
+  return run?.peak_memory_bytes ? megabytes(run.peak_memory_bytes) : unmeasured(run);
 }
 
 /** The line below a run: which restart it was, who ended it, and why it ended. */
@@ -108,9 +116,9 @@ class RunHistory extends HTMLElement {
       cell(make("time", { datetime: begin, class: "tabular-nums text-xs" }, moment(new Date(begin)))),
       cell(outcome),
       cell(make("span", { "data-length": run.id }, length(run)), "num c-wide"),
-      cell(cpuTime(run.cpu_seconds), "num c-wide"),
+      cell(cpuTime(run), "num c-wide"),
       cell(run.exit_code === null ? "–" : String(run.exit_code), "num c-wide"),
-      cell(megabytes(run.peak_memory_bytes), "num c-wide"),
+      cell(peakMemory(run), "num c-wide"),
       cell(make("code", { class: "text-xs" }, run.version.slice(0, 7)), "c-wide"),
       cell(run.has_log ? log : make("span", { class: "sub text-xs", title: "Its log was removed." }, "removed"), "end"));
     const said = account(run);
@@ -122,7 +130,7 @@ class RunHistory extends HTMLElement {
   #paintOverview(): void {
     const [latest] = this.#runs;
     paintConfinement(latest);
-    setText(document.querySelector("[data-run=peak]"), megabytes(latest?.peak_memory_bytes));
+    setText(document.querySelector("[data-run=peak]"), peakMemory(latest));
     const ended = this.#runs.find((run) => run.outcome !== null);
     setText(document.querySelector("[data-run=outcome]"), ended?.outcome ?? "–");
     for (const bars of all("[data-runbars]")) {

@@ -7,6 +7,7 @@ import "./run-history";
 import "./usage";
 import { leaveDeleted } from "./actions";
 import { all, find, isDialogOpen, isTyping, setText } from "./dom";
+import { paintGates } from "./gates";
 import { live } from "./live";
 import { isLive, paintRow, paintTimes, sinceWord, tickUptimes, type Phase, type Row, type RowChange } from "./row";
 
@@ -50,6 +51,7 @@ class StrategyPage extends HTMLElement {
 
   #shown(name: string): void {
     if (name === "code") void import("./code-editor"); // the largest part, and most visits go without
+    if (name === "schedule") void import("./strategy-schedule");
     if (name === "settings") void import("./strategy-settings");
     this.dispatchEvent(new CustomEvent("tab-shown", { detail: name }));
   }
@@ -65,8 +67,9 @@ class StrategyPage extends HTMLElement {
   }
 
   #key(event: KeyboardEvent): void {
-    if (isTyping(event) || isDialogOpen() || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (isTyping(event) || isDialogOpen() || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     if (event.key === "l") this.#show("log");
+    else if (event.key === "s") this.#show("schedule");
     else if (event.key === "e") this.#show("code");
     else if (event.key === "/") {
       event.preventDefault();
@@ -88,7 +91,9 @@ class StrategyPage extends HTMLElement {
   #paint(change: RowChange): void {
     paintRow(this, change);
     if (change.phase) this.#paintPhase(change.phase, change.outcome);
+    if (SCHEDULED_BY.some((name) => change[name] !== undefined)) this.dispatchEvent(new CustomEvent("schedule-changed"));
     if (change.order_count !== undefined) setText(find("[data-order-count]", this), change.order_count ? String(change.order_count) : "");
+    if (change.gates !== undefined) paintGates(find("[data-gates]", this), change.gates);
     if (change.flags !== undefined) {
       find("[data-flags]", this).hidden = change.flags.length === 0;
       setText(find("[data-flags-text]", this), change.flags.map((flag) => flag.sentence).join(" "));
@@ -112,6 +117,9 @@ class StrategyPage extends HTMLElement {
     this.dispatchEvent(new CustomEvent("phase-shown", { detail: { isLive: isLive(phase) } }));
   }
 }
+
+/** What a change of tells that the Schedule tab says something else. */
+const SCHEDULED_BY = ["schedule", "next_start", "last_start", "phase", "exchange"] as const;
 
 /** On a phone the row of tabs is wider than the screen. */
 function intoView(tab: HTMLElement): void {

@@ -2,13 +2,13 @@
 import { act, type Verb } from "./actions";
 import { all, find, isDialogOpen, isTyping, setText } from "./dom";
 import { live } from "./live";
-import { groupOf, paintMoney, paintRow, paintTimes, tickUptimes, type Group, type Phase, type Row, type RowChange } from "./row";
+import { badgeIn, groupOf, paintMoney, paintRow, paintTimes, tickUptimes, type Badge, type Group, type Phase, type Row, type RowChange } from "./row";
 
-type Totals = { counts?: Partial<Record<Phase, number>>; pnl?: string | null };
+type Totals = { counts?: Partial<Record<Badge, number>>; pnl?: string | null };
 type Snapshot = Totals & { rows: Row[] };
 type Delta = Totals & { changes?: RowChange[]; removed?: string[] };
 
-const GROUPS: readonly Group[] = ["running", "waiting", "error", "stopped"];
+const GROUPS: readonly Group[] = ["running", "scheduled", "waiting", "error", "stopped"];
 
 class StrategyTable extends HTMLElement {
   #rows = new Map<string, HTMLTableRowElement>();
@@ -44,7 +44,7 @@ class StrategyTable extends HTMLElement {
   }
 
   #delta({ changes = [], removed = [], ...totals }: Delta): void {
-    const isRegrouped = changes.some((change) => change.phase !== undefined) || removed.length > 0;
+    const isRegrouped = changes.some((change) => change.phase !== undefined || change.next_start !== undefined) || removed.length > 0;
     for (const id of removed) this.#remove(id);
     for (const change of changes) this.#update(change);
     this.#totals(totals);
@@ -83,7 +83,7 @@ class StrategyTable extends HTMLElement {
   #totals({ counts, pnl }: Totals): void {
     if (counts) {
       for (const group of GROUPS) {
-        const total = Object.entries(counts).reduce((sum, [phase, n]) => sum + (groupOf(phase as Phase) === group ? n : 0), 0);
+        const total = Object.entries(counts).reduce((sum, [phase, n]) => sum + (groupOf(phase as Badge) === group ? n : 0), 0);
         const cell = find(`[data-f="count-${group}"]`, this);
         setText(cell, String(total));
         cell.toggleAttribute("data-zero", total === 0);
@@ -103,7 +103,7 @@ class StrategyTable extends HTMLElement {
     const words = this.#filter.value.toLowerCase().split(/\s+/).filter(Boolean);
     for (const row of this.#body.rows) {
       const text = `${row.dataset.name} ${row.dataset.file} ${row.dataset.strategy}`.toLowerCase();
-      const isInGroup = this.#group === "all" || groupOf(row.dataset.phase as Phase) === this.#group;
+      const isInGroup = this.#group === "all" || groupOf(badgeIn(row)) === this.#group;
       row.hidden = !isInGroup || !words.every((word) => text.includes(word));
     }
     for (const chip of all("[data-chip]", this)) chip.ariaPressed = String(chip.dataset.chip === this.#group);
@@ -194,7 +194,8 @@ class StrategyTable extends HTMLElement {
     else if (event.key === "x") {
       pick(row).checked = !pick(row).checked;
       this.#showSelection();
-    } else if (event.key === "l") location.assign(`/python/${id}#log`);
+    } else if (event.key === "s") location.assign(`/python/${id}#schedule`);
+    else if (event.key === "l") location.assign(`/python/${id}#log`);
     else if (event.key === "e") location.assign(`/python/${id}#code`);
     else if (event.key === "Enter" && !(event.target as Element).closest("a, button")) location.assign(`/python/${id}`);
   }

@@ -38,6 +38,8 @@ __all__ = ["Cancellation", "DayPnl", "Gateway", "OrderListener", "PositionView",
 log = logging.getLogger(__name__)
 
 OrderListener = Callable[[Order], None]
+Refuse = Callable[[Book], None]
+"""Raises ``Conflict`` where a book may not place or change orders now."""
 
 HOST_STOPPED: Final = "The host stopped before the order was sent."
 NOT_SENT: Final = "The order journal failed before the order was sent."
@@ -66,9 +68,12 @@ class Gateway:
         journal: OrderJournal,
         market: Market,
         open_broker: OpenBroker,
+        refuse: Refuse = lambda _book: None,
         reached: Reached = pass_by,
     ) -> None:
+        """``refuse`` is the kill switch: it is asked before an order is placed or changed."""
         self._journal = journal
+        self._refuse = refuse
         self._market = market
         self._open_broker = open_broker
         self._reached = reached
@@ -112,13 +117,18 @@ class Gateway:
         """Places an order and returns it as it stands, which may be rejected with a reason.
 
         ``UNKNOWN`` means that nobody can say yet; it settles by itself. Raises ``NotFound`` for
-        an instrument that is not listed, and ``Unavailable`` where nothing was placed because
-        the journal could not be written.
+        an instrument that is not listed, ``Conflict`` while the kill switch is engaged, and
+        ``Unavailable`` where nothing was placed because the journal could not be written.
         """
+        return await self._place(book, request, refuse=self._refuse)
+
+    async def _place(self, book: Book, request: OrderRequest, *, refuse: Refuse) -> Order:
         if self._market.find(request.key) is None:
             raise NotFound(f"{request.key} is not listed. Check the symbol and the exchange.")
         account = await self._account(book.account_id)
-        return await asyncio.shield(asyncio.ensure_future(self._send(account, book, request)))
+        refuse(book)  # leaves no trace; from here on the order is on its way
+        sending = self._send(account, book, request, refuse)
+        return await asyncio.shield(asyncio.ensure_future(sending))
 
     async def place_smart(
         self, book: Book, request: OrderRequest, target_position: int
@@ -145,7 +155,7 @@ class Gateway:
         ``Invalid`` where the changed order would be refused, ``Unavailable`` as ``place``.
         """
         account = await self._account(scope.account_id)
-        self.order(scope, order_id)
+        self._refuse(self.order(scope, order_id).book)
         return await account.broker.modify(order_id, changes)
 
     async def cancel(self, scope: Scope, order_id: OrderId) -> Order:
@@ -172,7 +182,8 @@ class Gateway:
         """Places a market order against every open position in scope, in its own book.
 
         Settled holdings stay. One above the freeze quantity is closed by several orders. Open
-        orders are not touched: cancel them first where they must not trade afterwards.
+        orders are not touched: cancel them first where they must not trade afterwards. The kill
+        switch keeps nobody from getting out.
         """
         account = await self._account(scope.account_id)
         today = day_of(self._market.now())
@@ -194,7 +205,8 @@ class Gateway:
                         product=key.product,
                         label="close position",
                     )
-                    placed.append(await self.place(key.book, request))
+                    closing = self._place(key.book, request, refuse=lambda _book: None)
+                    placed.append(await closing)
         return placed
 
     # -- reads
@@ -257,7 +269,9 @@ class Gateway:
 
     # -- the way of an order
 
-    async def _send(self, account: _Account, book: Book, request: OrderRequest) -> Order:
+    async def _send(
+        self, account: _Account, book: Book, request: OrderRequest, refuse: Refuse
+    ) -> Order:
         now, broker = self._market.now(), account.broker
         order = Order(
             id=broker.next_order_id(),
@@ -272,7 +286,7 @@ class Gateway:
         self._reached(CrashPoint.AFTER_INTENT)
         account.on_the_way[order.id] = order
         try:
-            placed = await broker.place(order)
+            placed = await _given(broker, order, refuse)
         except OutcomeUnknown:
             return self._doubt(account, order)
         except Exception:
@@ -363,6 +377,16 @@ class Gateway:
         most = max(instrument.freeze_quantity // instrument.lot_size, 1) * instrument.lot_size
         whole, rest = divmod(quantity, most)
         return [most] * whole + ([rest] if rest else [])
+
+
+async def _given(broker: Broker, order: Order, refuse: Refuse) -> Order:
+    """Gives the broker an order, unless a kill switch was engaged while its intent was written:
+    a disk may take long for that. It is rejected then."""
+    try:
+        refuse(order.book)
+    except AlgohostError as refusal:
+        return (await broker.settle([order], reason=refusal.message))[0]
+    return await broker.place(order)
 
 
 def _action(quantity: int) -> Action:

@@ -11,7 +11,16 @@ from typing import Annotated
 import typer
 
 from algohost import __version__
-from algohost.cli import calendars, configuring, environments, people, strategies
+from algohost.cli import (
+    broker,
+    calendars,
+    configuring,
+    contracts,
+    environments,
+    people,
+    scheduling,
+    strategies,
+)
 from algohost.cli.console import Exit, print_refusal, refuse, say
 from algohost.cli.options import AsUser, Common, ServerFlags, with_options
 from algohost.domain.errors import AlgohostError
@@ -27,9 +36,13 @@ app = typer.Typer(
 )
 app.add_typer(people.user_app, name="user")
 app.add_typer(people.key_app, name="key")
+app.add_typer(broker.app, name="broker")
+app.add_typer(broker.kill_app, name="kill")
 app.add_typer(calendars.app, name="calendar")
+app.add_typer(contracts.app, name="contracts")
 app.add_typer(configuring.keys_app, name="keys")
 app.add_typer(strategies.app, name="strategy")
+app.add_typer(scheduling.app, name="schedule")
 app.add_typer(environments.app, name="environments")
 
 

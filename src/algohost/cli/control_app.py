@@ -21,8 +21,11 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from algohost import __version__
+from algohost.cli.control_broker import BrokerControl
 from algohost.cli.control_calendars import CalendarControl
+from algohost.cli.control_contracts import ContractControl
 from algohost.cli.control_environments import EnvironmentControl
+from algohost.cli.control_schedules import ScheduleControl
 from algohost.cli.control_settings import SettingsControl
 from algohost.domain.errors import AlgohostError, Conflict, Invalid, NotFound, Unauthorized
 from algohost.domain.runs import Run, signal_name
@@ -67,6 +70,9 @@ def create_control_app(
         ("GET", "/v1/strategies/{id}/search", control.search),
         *control.settings.table,
         *control.calendars.table,
+        *control.contracts.table,
+        *control.schedules.table,
+        *control.broker.table,
         *control.environments.table,
     ]
     routes = [Route(path, _guarded(act, token), methods=[method]) for method, path, act in table]
@@ -81,6 +87,9 @@ class _Control:
         self._end = end
         self.settings = SettingsControl(host, self._actor)
         self.calendars = CalendarControl(host, self._actor)
+        self.contracts = ContractControl(host, self._actor)
+        self.schedules = ScheduleControl(host, self._actor)
+        self.broker = BrokerControl(host, self._actor)
         self.environments = EnvironmentControl(host, self._actor)
 
     # ---- the server
@@ -261,7 +270,8 @@ class _Control:
         actor, strategy_id = self._actor(request), request.path_params["id"]
         service = self._host.strategies
         runs = await run_in_threadpool(service.runs, actor, strategy_id, limit=MOST_RUNS)
-        page = await search(self._host.logs.folder, runs, query_of(request.query_params))
+        query, logs = query_of(request.query_params), self._host.logs
+        page = await search(logs.folder, runs, query, secrets_of=logs.secrets_of)
         return _done(**page_json(page, runs))
 
     async def log(self, request: Request) -> Response:

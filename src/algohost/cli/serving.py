@@ -6,6 +6,7 @@ from pathlib import Path
 
 from algohost.cli import exposure, ports
 from algohost.cli.rundir import RunDir
+from algohost.runner import slices
 from algohost.settings import Loaded, load
 
 log = logging.getLogger(__name__)
@@ -28,9 +29,10 @@ def serve(flags: Mapping[str, object], *, config: Path | None) -> int:
         wanted = {"port": settings.port, "feed_port": settings.feed_port}
         ports.refuse_if_taken(settings.host, wanted)
         _log_to_stderr(loaded)
-        from algohost import bootstrap
+        slices.ask_for(slices.PROMPT)  # before there is a thread that would be without
+        from algohost.cli import server
 
-        return bootstrap.serve(settings)
+        return server.serve(settings)
 
 
 def _log_to_stderr(loaded: Loaded) -> None:

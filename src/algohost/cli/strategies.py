@@ -243,7 +243,7 @@ def _read(file: Path) -> bytes:
 
 
 def _listing(rows: list[dict[str, Any]]) -> list[str]:
-    heads = ["ID", "NAME", "PHASE", "PID", "ORDERS", "P&L", ""]
+    heads = ["ID", "NAME", "PHASE", "NEXT START", "PID", "ORDERS", "P&L", ""]
     return table(
         heads,
         [
@@ -251,6 +251,7 @@ def _listing(rows: list[dict[str, Any]]) -> list[str]:
                 r["id"],
                 r["name"],
                 r["phase"].replace("_", " "),
+                ist(r.get("next_start")),
                 r.get("pid"),
                 r.get("order_count"),
                 r.get("pnl"),
@@ -296,6 +297,7 @@ _RUN_HEADS = ["RUN", "OUTCOME", "STARTED", "ENDED", "PID", "CPU", "PEAK", "ACCOU
 def _run(run: dict[str, Any]) -> tuple[object, ...]:
     """The cells of one run; the last says which restart it was, who ended it, and why it ended."""
     cpu, peak = run["cpu_seconds"], run["peak_memory_bytes"]
+    unmeasured = "not known" if run["started_at"] and run["ended_at"] else None
     account = [
         f"restart {run['attempt']}" if run["attempt"] else "",
         f"stopped by {run['stopped_by']}" if run["stopped_by"] and run["ended_at"] else "",
@@ -308,8 +310,8 @@ def _run(run: dict[str, Any]) -> tuple[object, ...]:
         ist(run["started_at"]),
         ist(run["ended_at"]),
         run["pid"],
-        None if cpu is None else f"{cpu:.2f} s",
-        None if peak is None else f"{peak / 1_048_576:.1f} MB",
+        unmeasured if cpu is None else f"{cpu:.2f} s",
+        unmeasured if peak is None else f"{peak / 1_048_576:.1f} MB",
         "; ".join(one for one in account if one),
     )
 

@@ -22,6 +22,8 @@ class Ailment(StrEnum):
     SILENT = "silent"
     BUSY = "busy"
     GROWING = "growing"
+    THROTTLED = "throttled"
+    """It gets only what others leave; it is no ground to stop it."""
 
 
 @dataclass(frozen=True, kw_only=True)

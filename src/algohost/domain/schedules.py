@@ -83,6 +83,15 @@ class SpecialDays(StrEnum):
     FOLLOW = "follow"
 
 
+class Late(StrEnum):
+    """What to do where a start could not be made at its time: the server was away."""
+
+    CATCH_UP = "catch_up"
+    """Start as soon as that is possible, while the window lasts."""
+    WAIT = "wait"
+    """Wait for the next window."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
     """When a strategy should run. ``timetable_rules.check`` says whether it makes sense."""
@@ -94,6 +103,7 @@ class Schedule:
     skipped: frozenset[date] = frozenset()
     """Dates, in the schedule's zone, on which no window starts."""
     special_days: SpecialDays = SpecialDays.SKIP
+    late: Late = Late.CATCH_UP
     zone: str = DEFAULT_ZONE
 
     def covers(self, day: date) -> bool:

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from algohost.domain.ids import StrategyId, UserId, VersionId
 from algohost.domain.restarts import Again, FolderFull, GivenUp, verdict
 from algohost.domain.runs import Run, RunState
+from algohost.domain.schedules import Schedule, ScheduleKind
 from algohost.domain.strategy_settings import StrategySettings
 
 
@@ -16,6 +18,12 @@ class Wanted(StrEnum):
 
     RUNNING = "running"
     STOPPED = "stopped"
+
+
+SCHEDULE: Final = "schedule"
+"""By whom a schedule's starts and stops are."""
+RESTORE: Final = "restore"
+"""By whom what should be running inside a window is started again after it was lost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +90,26 @@ class Strategy:
     intent: Intent
     created_at: datetime
     settings: StrategySettings = field(default_factory=StrategySettings)
+    schedule: Schedule = field(default_factory=Schedule)
+    schedule_set_at: datetime | None = None
+    """When the schedule was set: it expects no start before."""
+    schedule_set_by: str = ""
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether a schedule starts it, or only people do."""
+        return self.schedule.kind is not ScheduleKind.MANUAL
+
+
+class GateAction(StrEnum):
+    """What a page can offer to open a gate."""
+
+    LOG_IN = "login"
+    """Log in to the broker of the strategy's account."""
+    DOWNLOAD = "download"
+    """Download the master contract."""
+    RELEASE = "release"
+    """Release the kill switch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +118,10 @@ class Gate:
 
     code: str
     sentence: str
+    until: datetime | None = None
+    """When it opens by itself, where that is known."""
+    action: GateAction | None = None
+    """What a person can do to open it, where a page can offer that."""
 
 
 def draft_gate(problem: SourceProblem) -> Gate:
@@ -131,4 +163,5 @@ def phase_of(
             return Phase.WAITING if closed_gates else Phase.BACKING_OFF
         case GivenUp() | FolderFull():
             return Phase.ERROR
-    return Phase.ERROR if latest is not None and latest.has_failed and answered else Phase.STOPPED
+    seen = answered or strategy.intent.by == SCHEDULE  # the end of a window hides no failure
+    return Phase.ERROR if latest is not None and latest.has_failed and seen else Phase.STOPPED

@@ -12,6 +12,7 @@ from algohost.domain.schedules import (
     WEEKDAYS,
     WORKDAYS,
     Edge,
+    Late,
     Moment,
     Schedule,
     ScheduleKind,
@@ -19,14 +20,15 @@ from algohost.domain.schedules import (
     SpecialDays,
     Weekday,
     Window,
+    moment_text,
 )
 
 E = TypeVar("E", bound=StrEnum)
 
 _SESSION_TIME: Final = re.compile(r"(open|close)([+-]\d{1,4})?")
-_CLOCK_TIME: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
+_CLOCK_TIME: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?")
 _FIELDS: Final = frozenset(
-    {"kind", "windows", "first_day", "last_day", "skipped", "special_days", "zone"}
+    {"kind", "windows", "first_day", "last_day", "skipped", "special_days", "late", "zone"}
 )
 _WINDOW_FIELDS: Final = frozenset({"start", "stop", "weekdays", "ends_next_day"})
 
@@ -40,6 +42,7 @@ def to_json(schedule: Schedule) -> dict[str, Any]:
         "last_day": None if schedule.last_day is None else schedule.last_day.isoformat(),
         "skipped": sorted(day.isoformat() for day in schedule.skipped),
         "special_days": schedule.special_days.value,
+        "late": schedule.late.value,
         "zone": schedule.zone,
     }
 
@@ -60,20 +63,21 @@ def from_json(value: object) -> Schedule:
             if (day := _day(one, "skipped")) is not None
         ),
         special_days=_word(fields.get("special_days", "skip"), SpecialDays, "special_days"),
+        late=_word(fields.get("late", "catch_up"), Late, "late"),
         zone=_text(fields.get("zone", DEFAULT_ZONE), "zone"),
     )
 
 
 def moment_to_json(moment: Moment) -> str:
-    """``09:20``, ``open+5``, ``close-10``."""
-    return f"{moment:%H:%M}" if isinstance(moment, time) else str(moment)
+    """``09:20``, ``09:20:30``, ``open+5``, ``close-10``."""
+    return moment_text(moment) if isinstance(moment, time) else str(moment)
 
 
 def moment_from_json(value: object, field: str) -> Moment:
     """The moment. Raises ``Invalid`` for any other form."""
     text = _text(value, field)
     if (clock := _CLOCK_TIME.fullmatch(text)) is not None:
-        return time(int(clock[1]), int(clock[2]))
+        return time(int(clock[1]), int(clock[2]), int(clock[3] or 0))
     if (by_session := _SESSION_TIME.fullmatch(text)) is not None:
         return SessionTime(edge=Edge(by_session[1]), minutes=int(by_session[2] or 0))
     raise _bad(field, f"{text[:20]!r} is no time; write 09:20, open+5 or close-10.")

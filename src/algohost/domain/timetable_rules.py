@@ -26,8 +26,9 @@ MOST_INSIDE: Final = 900
 MOST_OUTSIDE: Final = 240
 """Minutes that it may lie before the open or after the close."""
 
-_MINUTES_A_DAY: Final = 1_440
-_MINUTES_A_WEEK: Final = 7 * _MINUTES_A_DAY
+_MOST_DAYS_TRIED: Final = 1_440
+_SECONDS_A_DAY: Final = 86_400
+_SECONDS_A_WEEK: Final = 7 * _SECONDS_A_DAY
 
 
 def check(schedule: Schedule, calendar: Calendar) -> Schedule:
@@ -120,7 +121,7 @@ def _check_order(window: Window, start: Moment, stop: Moment, calendar: Calendar
             )
         return
     hours = calendar.latest_hours
-    if hours is not None and _minute(stop, hours) <= _minute(start, hours):
+    if hours is not None and _second(stop, hours) <= _second(start, hours):
         raise _bad(
             "stop",
             f"Window {window} ends before it starts on a usual day of {calendar.exchange}"
@@ -130,7 +131,7 @@ def _check_order(window: Window, start: Moment, stop: Moment, calendar: Calendar
 
 def _check_that_it_ever_starts(schedule: Schedule) -> None:
     first, last = schedule.first_day, schedule.last_day
-    if first is None or last is None or (last - first).days >= _MINUTES_A_DAY:
+    if first is None or last is None or (last - first).days >= _MOST_DAYS_TRIED:
         return
     wanted = {day for window in schedule.windows for day in window.weekdays}
     days = (first + timedelta(days=n) for n in range((last - first).days + 1))
@@ -150,9 +151,9 @@ def _check_overlaps(schedule: Schedule, calendar: Calendar) -> None:
         hours = hours or Hours(open=time(0), close=time(0))
     spans: list[tuple[int, int, Window]] = []
     for window in windows:
-        start = _minute(window.start, hours)
+        start = _second(window.start, hours)
         spans += [
-            (start + _MINUTES_A_DAY * WEEKDAYS.index(day), _length(window, hours), window)
+            (start + _SECONDS_A_DAY * WEEKDAYS.index(day), _length(window, hours), window)
             for day in window.weekdays
         ]
     _refuse_overlap(spans)
@@ -161,8 +162,8 @@ def _check_overlaps(schedule: Schedule, calendar: Calendar) -> None:
 def _refuse_overlap(spans: Sequence[tuple[int, int, Window]]) -> None:
     for number, (start, length, window) in enumerate(spans):
         for other_start, other_length, other in spans[number + 1 :]:
-            after = (other_start - start) % _MINUTES_A_WEEK
-            before = (start - other_start) % _MINUTES_A_WEEK
+            after = (other_start - start) % _SECONDS_A_WEEK
+            before = (start - other_start) % _SECONDS_A_WEEK
             if after < length or before < other_length:
                 first, second = (window, other) if after < length else (other, window)
                 why = " It has no stop time, so it lasts until midnight." * (first.stop is None)
@@ -174,17 +175,17 @@ def _refuse_overlap(spans: Sequence[tuple[int, int, Window]]) -> None:
 
 
 def _length(window: Window, hours: Hours) -> int:
-    start = _minute(window.start, hours)
+    start = _second(window.start, hours)
     if window.stop is None:
-        return _MINUTES_A_DAY - start
-    return _minute(window.stop, hours) + _MINUTES_A_DAY * window.ends_next_day - start
+        return _SECONDS_A_DAY - start
+    return _second(window.stop, hours) + _SECONDS_A_DAY * window.ends_next_day - start
 
 
-def _minute(moment: Moment, hours: Hours) -> int:
+def _second(moment: Moment, hours: Hours) -> int:
     if isinstance(moment, time):
-        return moment.hour * 60 + moment.minute
+        return (moment.hour * 60 + moment.minute) * 60 + moment.second
     edge = hours.open if moment.edge is Edge.OPEN else hours.close
-    return edge.hour * 60 + edge.minute + moment.minutes
+    return (edge.hour * 60 + edge.minute + moment.minutes) * 60
 
 
 def _bad(field: str, sentence: str) -> Invalid:

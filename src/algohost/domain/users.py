@@ -35,4 +35,9 @@ class Principal:
 
 def paper_account(user: User) -> AccountId:
     """The paper account that every user has."""
-    return AccountId(f"paper-{user.id}")
+    return paper_account_of(user.id)
+
+
+def paper_account_of(user_id: UserId) -> AccountId:
+    """The paper account of the user with that id."""
+    return AccountId(f"paper-{user_id}")

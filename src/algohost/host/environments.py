@@ -190,8 +190,8 @@ class Environments:
 
     # ---- for the reconciler
 
-    async def gates(self, strategy: Strategy) -> tuple[Gate, ...]:
-        """What holds a start back; has the environment made where that is what is missing."""
+    async def closed(self, strategy: Strategy) -> tuple[Gate, ...]:
+        """As ``GateSource.closed``; has the environment made where that is what is missing."""
         await self.look(strategy)
         gate = self.begin(strategy).gate
         return () if gate is None else (gate,)

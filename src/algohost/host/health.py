@@ -69,7 +69,7 @@ class _Patient:
     shown: dict[Ailment, Flag] = field(default_factory=dict)
     last_found: dict[Ailment, float] = field(default_factory=dict)
     found: tuple[Ailment, ...] = ()
-    """What the last look has found, worst first; ``shown`` may linger."""
+    """What the last look has found that is an ailment, worst first; ``shown`` may linger."""
     asking: bool = False
     stopping: bool = False
 
@@ -128,14 +128,19 @@ class HealthWatch:
         quiet = now - max(patient.heard_at, self._activity.last(run.id) or patient.heard_at)
         found = judge(self._usage.readings(run.id), quiet_seconds=quiet, rules=rules)
         patient.found = tuple(flag.ailment for flag in found)
+        newest = self._usage.newest(run.id)
+        if newest is not None and newest.is_throttled:
+            found = (*found, _THROTTLED)
         for flag in found:
             patient.last_found[flag.ailment] = now
             if flag.ailment not in patient.shown:
                 self._appeared(view, run, patient, flag)
             elif flag.ailment is not Ailment.BUSY:  # with its figures of now
                 patient.shown[flag.ailment] = flag
-        for ailment in tuple(patient.shown):
-            if now - patient.last_found[ailment] >= _LINGER_SECONDS:
+        present = {flag.ailment for flag in found}
+        for ailment in patient.shown.keys() - present:
+            lingers = 0.0 if ailment is Ailment.THROTTLED else _LINGER_SECONDS
+            if now - patient.last_found[ailment] >= lingers:
                 del patient.shown[ailment]
                 self._begin(self._write(run.id, f"{ailment}_over", _OVER[ailment]))
         self._show(view, patient)
@@ -229,8 +234,13 @@ class HealthWatch:
         task.add_done_callback(self._tasks.discard)
 
 
+_THROTTLED: Final = Flag(
+    ailment=Ailment.THROTTLED,
+    sentence="It keeps a core busy, so it gets only what others leave until it has calmed down.",
+)
 _OVER: Final = {
     Ailment.SILENT: "It is heard again.",
     Ailment.BUSY: "It no longer keeps a core busy.",
     Ailment.GROWING: "Its memory no longer grows.",
+    Ailment.THROTTLED: "It has calmed down and has its share of the processors again.",
 }

@@ -1,5 +1,6 @@
 """What a run finds in its environment besides what every run finds there."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from algohost.domain.ids import StrategyId
@@ -19,20 +20,30 @@ class LaunchValues:
 class LaunchVariables:
     """Reads what a run gets at its start."""
 
-    def __init__(self, database: Database, vault: Vault) -> None:
+    def __init__(
+        self,
+        database: Database,
+        vault: Vault,
+        *,
+        heard: Callable[[StrategyId, Iterable[str]], None] = lambda _id, _values: None,
+    ) -> None:
+        """``heard`` is told the secrets of each launch."""
         self._database = database
         self._vault = vault
+        self._heard = heard
 
     def for_launch(self, strategy_id: StrategyId) -> LaunchValues:
         """Variables and opened secrets: all of them, or ``VaultProblem``. In any thread."""
         found = self._database.read(lambda c: stored.values_of(c, strategy_id))
         try:
-            return self._opened(strategy_id, found)
+            values = self._opened(strategy_id, found)
         except VaultProblem:
             again = self._database.read(lambda c: stored.values_of(c, strategy_id))
             if again.sealed == found.sealed:
                 raise
-            return self._opened(strategy_id, again)  # they were sealed anew in between
+            values = self._opened(strategy_id, again)  # they were sealed anew in between
+        self._heard(strategy_id, values.secret.values())
+        return values
 
     def _opened(self, strategy_id: StrategyId, found: stored.StoredValues) -> LaunchValues:
         return LaunchValues(

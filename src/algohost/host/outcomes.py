@@ -1,6 +1,8 @@
 """What the agent's facts mean: from a fact to the events and the outcome of a run."""
 
 import signal
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from algohost.agent.client import AgentError
@@ -51,6 +53,19 @@ def events_of(fact: RunFact, *, now: datetime, boot_id: str | None = None) -> tu
             )
         )
     return tuple(events)
+
+
+def has_words(fact: RunFact) -> bool:
+    """Whether anything in it was said by the run itself."""
+    return bool(fact.error or (fact.exit is not None and fact.exit.reason))
+
+
+def hidden(fact: RunFact, hide: Callable[[str], str]) -> RunFact:
+    """The fact with what the run said gone through ``hide``."""
+    exit_ = fact.exit
+    if exit_ is not None and exit_.reason:
+        exit_ = replace(exit_, reason=hide(exit_.reason))
+    return replace(fact, exit=exit_, error=hide(fact.error) if fact.error else fact.error)
 
 
 def outcome_of(fact: RunFact, *, boot_id: str | None = None) -> Outcome:

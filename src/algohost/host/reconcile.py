@@ -11,6 +11,7 @@ import logging
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from sqlalchemy import Connection
@@ -35,15 +36,17 @@ from algohost.domain.strategies import Gate, Intent, Strategy, Wanted
 from algohost.domain.strategy_settings import StrategySettings
 from algohost.host import tokens
 from algohost.host.environments import Environments
+from algohost.host.gates import GateSource
 from algohost.host.keeper import RunKeeper
 from algohost.host.launch import Launching
 from algohost.host.launch_values import LaunchVariables
-from algohost.host.outcomes import events_of, trouble_in_words
+from algohost.host.outcomes import events_of, has_words, hidden, trouble_in_words
 from algohost.host.registry import Registry
 from algohost.host.strangers import end_strangers
 from algohost.host.tokens import TokenIndex
 from algohost.host.views import StrategyView
 from algohost.runner.messages import LaunchSpec
+from algohost.store import occurrences as stored_occurrences
 from algohost.store import run_logs
 from algohost.store import runs as stored_runs
 from algohost.store import strategies as stored_strategies
@@ -71,11 +74,14 @@ class Reconciler:
         launching: Launching,
         variables: LaunchVariables,
         environments: Environments,
+        gates: GateSource,
         token_index: TokenIndex,
         grace_seconds: float,
         backoff: Backoff = Backoff(),  # noqa: B008 - frozen
         last_lines: Callable[[Run], Sequence[str]] = lambda _run: (),
+        hide: Callable[[StrategyId, str], str] = lambda _id, text: text,
     ) -> None:
+        """``hide`` takes a strategy's secrets out of a text, in a thread."""
         self._clock = clock
         self._database = database
         self._registry = registry
@@ -86,7 +92,9 @@ class Reconciler:
         self._grace_seconds = grace_seconds
         self._backoff = backoff
         self._environments = environments
+        self._gates = gates
         self._last_lines = last_lines
+        self._hide = hide
         self._dirty: set[StrategyId] = set()
         self._wake = asyncio.Event()
         self._visits: dict[StrategyId, asyncio.Task[None]] = {}
@@ -107,6 +115,12 @@ class Reconciler:
     def look_at_all(self) -> None:
         """Has the loop visit every strategy, and the agent's runs that no strategy owns."""
         self._dirty.update(view.strategy.id for view in self._registry)
+        self._wake.set()
+
+    def look_at_waiting(self, strategy_id: StrategyId | None = None) -> None:
+        """Has the loop visit what is not as it should be: one strategy, or all of them."""
+        views = self._registry if strategy_id is None else (self._registry.find(strategy_id),)
+        self._dirty.update(v.strategy.id for v in views if v is not None and v.is_unsettled)
         self._wake.set()
 
     async def run(self) -> None:
@@ -194,7 +208,7 @@ class Reconciler:
         """What holds a start back, looked at only where one may follow."""
         is_live = latest is not None and latest.is_live
         may_start = not is_live and strategy.intent.wanted is Wanted.RUNNING
-        return await self._environments.gates(strategy) if may_start else ()
+        return await self._gates.closed(strategy) if may_start else ()
 
     def _begin_visit(self, strategy_id: StrategyId) -> None:
         task = asyncio.create_task(self._visit(strategy_id), name=f"visit {strategy_id}")
@@ -235,6 +249,9 @@ class Reconciler:
         if fact is None:
             return view
         boot_id = self._agent.boot_id
+        if has_words(fact):  # it said them itself
+            hide = partial(self._hide, run.strategy_id)
+            fact = await asyncio.to_thread(hidden, fact, hide)
         return await self._record(run, *events_of(fact, now=self._clock.now(), boot_id=boot_id))
 
     async def _record(self, run: Run, *events: RunEvent) -> StrategyView:
@@ -284,6 +301,7 @@ class Reconciler:
                 stored_strategies.add_intent(connection, strategy.id, strategy.intent)
             if run is not None:
                 stored_runs.insert(connection, run, token_hash=token_hash)
+                stored_occurrences.answer(connection, run)
 
         await self._database.write(write)
         self._registry.put_strategy(strategy)

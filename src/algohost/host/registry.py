@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from algohost.domain.health import Flag
 from algohost.domain.ids import StrategyId, UserId
+from algohost.domain.ledger import LedgerRow
 from algohost.domain.restarts import MOST_REMEMBERED
 from algohost.domain.runs import Run
 from algohost.domain.strategies import Gate, Strategy
@@ -83,6 +84,16 @@ class Registry:
         view = self._views[strategy_id]
         if (view.gates, view.next_at) != (gates, next_at):
             self._show(replace(view, gates=gates, next_at=next_at))
+
+    def put_expected(
+        self, strategy: Strategy, next_start: datetime | None, occurrence: LedgerRow | None
+    ) -> None:
+        """Shows a strategy, the next start of its schedule, what became of the newest one."""
+        view = self._views.get(strategy.id)
+        shown = (strategy, next_start, occurrence)
+        if view is None or (view.strategy, view.next_start, view.occurrence) == shown:
+            return
+        self._show(replace(view, strategy=strategy, next_start=next_start, occurrence=occurrence))
 
     def put_flags(self, run: Run, flags: tuple[Flag, ...]) -> None:
         """Shows what is wrong with a live run, while it is the newest of its strategy."""

@@ -46,6 +46,7 @@ class Point:
     folder_bytes: int
     log_bytes: int
     memory_kind: MemoryKind
+    is_throttled: bool = False
 
     @property
     def written_bytes(self) -> int:
@@ -225,6 +226,7 @@ def _point(usage: Usage, sample: UsageSample) -> Point:
         folder_bytes=sample.folder_bytes,
         log_bytes=sample.log_bytes,
         memory_kind=sample.memory_kind,
+        is_throttled=sample.is_throttled,
     )
 
 

@@ -6,10 +6,11 @@ while a strategy runs applies from its next start on.
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import Connection
 
+from algohost.domain.ids import StrategyId
 from algohost.domain.ports import Clock
 from algohost.domain.users import User
 from algohost.domain.variables import Variable, check_name, check_secret, check_value
@@ -37,9 +38,17 @@ class VariableService:
     """The commands of users, each checked for its owner by ``StrategyService.get``."""
 
     def __init__(
-        self, *, clock: Clock, database: Database, vault: Vault, strategies: StrategyService
+        self,
+        *,
+        clock: Clock,
+        database: Database,
+        vault: Vault,
+        strategies: StrategyService,
+        before_change: Callable[[StrategyId], None] = lambda _id: None,
     ) -> None:
+        """``before_change`` is called in a thread before a secret is changed or removed."""
         self._clock = clock
+        self._before_change = before_change
         self._database = database
         self._vault = vault
         self._strategies = strategies
@@ -82,6 +91,7 @@ class VariableService:
         check_name(name)
         check_secret(value)
         await asyncio.to_thread(self._vault.prepare)
+        await asyncio.to_thread(self._before_change, known)
         made = Variable(name=name, value=None, changed_at=self._clock.now())
 
         def seal_and_put(connection: Connection) -> None:
@@ -108,6 +118,8 @@ class VariableService:
         self, user: User, strategy_id: str, names: Sequence[str], *, is_secret: bool
     ) -> None:
         known = self._strategies.get(user, strategy_id).strategy.id
+        if is_secret:
+            await asyncio.to_thread(self._before_change, known)
 
         def remove_all(connection: Connection) -> None:
             for name in names:

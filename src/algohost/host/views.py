@@ -7,6 +7,7 @@ from typing import Final
 
 from algohost.domain.health import Flag
 from algohost.domain.ids import IST
+from algohost.domain.ledger import LedgerRow
 from algohost.domain.restarts import Again, FolderFull, GivenUp
 from algohost.domain.runs import INTERRUPTED, Outcome, OutcomeKind, Run, RunState, signal_name
 from algohost.domain.strategies import (
@@ -33,6 +34,10 @@ class StrategyView:
     """What is wrong with the newest run while it lives, worst first."""
     next_at: datetime | None = None
     """When the next restart is due, once that is decided."""
+    next_start: datetime | None = None
+    """The next start that its schedule expects."""
+    occurrence: LedgerRow | None = None
+    """What became of the newest expected start, leaving out what the timetable skips."""
 
     @cached_property
     def phase(self) -> Phase:
@@ -43,6 +48,11 @@ class StrategyView:
     def restart(self) -> Again | GivenUp | FolderFull | None:
         """What the restart policy says after the newest run."""
         return restart_of(self.strategy, self.latest, self.earlier)
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether it is at rest, in good order, and will be started by its schedule."""
+        return self.phase is Phase.STOPPED and self.next_start is not None
 
     @property
     def is_unsettled(self) -> bool:

@@ -4,14 +4,20 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
+from functools import lru_cache
+from typing import Final
 
 from sqlalchemy import Connection, RowMapping, func, select
 
+from algohost.domain import timetable_json
 from algohost.domain.errors import NotFound
 from algohost.domain.ids import StrategyId, UserId, VersionId
 from algohost.domain.strategies import Intent, Mode, SourceProblem, Strategy, Wanted
 from algohost.domain.strategy_settings import StrategySettings
 from algohost.store.tables import intents, strategies, strategy_versions, versions
+from algohost.store.types import insertion, utc_text
+
+_INSERT_INTENT: Final = insertion(intents)
 
 
 def version_of(content: bytes) -> VersionId:
@@ -34,6 +40,9 @@ def insert(connection: Connection, strategy: Strategy, content: bytes) -> None:
             problem=_problem_to_json(strategy.problem),
             settings=strategy.settings.to_json(),
             created_at=strategy.created_at,
+            schedule=timetable_json.to_json(strategy.schedule),
+            schedule_set_at=strategy.schedule_set_at,
+            schedule_set_by=strategy.schedule_set_by,
         )
     )
     _number_version(connection, strategy, by=strategy.intent.by, at=strategy.created_at)
@@ -66,17 +75,34 @@ def save_settings(connection: Connection, strategy: Strategy) -> None:
     )
 
 
-def add_intent(connection: Connection, strategy_id: StrategyId, intent: Intent) -> None:
-    """Writes an intent down; its number must be new to the strategy."""
+def save_schedule(connection: Connection, strategy: Strategy) -> None:
+    """Keeps when the strategy should run, by whom and when that was set, and its exchange."""
     connection.execute(
-        intents.insert().values(
-            strategy_id=strategy_id,
-            number=intent.number,
-            wanted=intent.wanted.value,
-            by=intent.by,
-            at=intent.at,
+        strategies.update()
+        .where(strategies.c.id == strategy.id)
+        .values(
+            schedule=timetable_json.to_json(strategy.schedule),
+            schedule_set_at=strategy.schedule_set_at,
+            schedule_set_by=strategy.schedule_set_by,
+            exchange=strategy.exchange,
         )
     )
+
+
+def add_intent(connection: Connection, strategy_id: StrategyId, intent: Intent) -> None:
+    """Writes an intent down; its number must be new to the strategy."""
+    add_intents(connection, [(strategy_id, intent)])
+
+
+def add_intents(connection: Connection, new: Sequence[tuple[StrategyId, Intent]]) -> None:
+    """Writes intents of several strategies down."""
+    text = lru_cache(utc_text)
+    rows = [
+        (strategy_id, intent.number, intent.wanted.value, intent.by, text(intent.at))
+        for strategy_id, intent in new
+    ]
+    if rows:
+        connection.exec_driver_sql(_INSERT_INTENT, rows)
 
 
 def mark_deleted(connection: Connection, strategy_id: StrategyId, *, at: datetime) -> None:
@@ -167,4 +193,7 @@ def _from_row(row: RowMapping) -> Strategy:
         ),
         created_at=row["created_at"],
         settings=StrategySettings.from_json(row["settings"]),
+        schedule=timetable_json.from_json(row["schedule"]),
+        schedule_set_at=row["schedule_set_at"],
+        schedule_set_by=row["schedule_set_by"],
     )

@@ -82,6 +82,44 @@ strategies = Table(
     Column("settings", JSON, nullable=False, server_default="{}"),
     Column("created_at", Utc, nullable=False),
     Column("deleted_at", Utc),
+    Column("schedule", JSON, nullable=False, server_default="{}"),
+    Column("schedule_set_at", Utc),
+    Column("schedule_set_by", String(80), nullable=False, server_default=""),
+)
+
+occurrences = Table(
+    "occurrences",
+    metadata,
+    Column("strategy_id", ForeignKey("strategies.id"), primary_key=True),
+    Column("key", String(120), primary_key=True),
+    Column("start_at", Utc, nullable=False),
+    Column("ends_at", Utc),
+    Column("stops", Boolean, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("intent_number", Integer),
+    Column("run_id", String(16)),
+    Column("lateness_ms", Integer),
+    Column("gate_code", String(64), nullable=False),
+    Column("sentence", String(500), nullable=False),
+    Column("decided_at", Utc, nullable=False),
+    Column("by", String(80), nullable=False),
+    Column("alerted_at", Utc),
+    Index("ix_occurrences_start_at", "start_at"),
+    # An edited schedule names its windows anew; what has started at an instant has started.
+    Index(
+        "one_start_at_an_instant",
+        "strategy_id",
+        "start_at",
+        unique=True,
+        sqlite_where=text("state IN ('due', 'started')"),
+    ),
+)
+
+last_looks = Table(
+    "last_looks",
+    metadata,
+    Column("who", String(32), primary_key=True),
+    Column("at", Utc, nullable=False),
 )
 
 strategy_versions = Table(
@@ -230,6 +268,48 @@ calendar_years = Table(
     Column("status", String(16), nullable=False),
     Column("changed_at", Utc, nullable=False),
     Column("changed_by", String(100), nullable=False),
+)
+
+broker_sessions = Table(
+    "broker_sessions",
+    metadata,
+    Column("account_id", String(64), primary_key=True),
+    Column("is_login", Boolean, nullable=False),
+    Column("at", Utc, nullable=False),
+    Column("by", String(80), nullable=False),
+    Column("expires_at", Utc),
+    Column("told", String(16), nullable=False),
+)
+
+kill_switches = Table(
+    "kill_switches",
+    metadata,
+    Column("scope", String(16), primary_key=True),
+    Column("target", String(100), primary_key=True, comment="empty for the host"),
+    Column("at", Utc, nullable=False),
+    Column("by", String(80), nullable=False),
+    Column("reason", String(300), nullable=False),
+)
+
+host_events = Table(
+    "host_events",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("subject", String(100), nullable=False, index=True, comment="account or strategy"),
+    Column("at", Utc, nullable=False),
+    Column("kind", String(40), nullable=False),
+    Column("sentence", String(500), nullable=False),
+)
+
+master_contract_status = Table(
+    "master_contract_status",
+    metadata,
+    Column("broker", String(32), primary_key=True),
+    Column("status", String(16), nullable=False),
+    Column("message", String(500), nullable=False),
+    Column("last_updated", Utc, comment="when the list in use was made"),
+    Column("total_symbols", Integer, nullable=False),
+    Column("is_ready", Boolean, nullable=False),
 )
 
 order_intents = Table(

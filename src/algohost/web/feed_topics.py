@@ -38,7 +38,7 @@ class Topics:
         if len(client.topics) >= MOST_TOPICS:
             return f"This connection follows {MOST_TOPICS} already; unsubscribe from some."
         if self._market.find(key) is None:
-            return f"{key} is not listed in this market; search for its symbol and exchange."
+            return f"{key} has no prices in this market; search for its symbol and exchange."
         modes = self._topics.setdefault(key, {})
         topic = modes.get(mode)
         if topic is None:

@@ -1,7 +1,7 @@
 """``WEBSOCKET /ws``: everything that is live in a tab, over one socket.
 
 The client sends ``{"op": "sub" | "unsub", "topic"}``; the server ``{"topic", "data"}``. Topics:
-``strategies``, and of one strategy ``environment:<id>``, ``log:<id>``, ``orders:<id>``,
+``strategies``, ``broker``, and of one strategy ``environment:<id>``, ``log:<id>``, ``orders:<id>``,
 ``runs:<id>``, ``usage:<id>``. A topic that cannot be given, or no longer, ends with
 ``{"topic", "error": {"message", "error_code"}}``.
 """
@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from algohost.domain.errors import AlgohostError, Invalid, NotFound
 from algohost.domain.ids import StrategyId, is_strategy_id
-from algohost.web import environments, live_topics, usage
+from algohost.web import broker, environments, live_topics, usage
 from algohost.web.access import WEBSOCKET, Access, Route, host_of, session_is_alive, user_of
 from algohost.web.live_hub import LiveHub
 
@@ -128,6 +128,9 @@ class _Tab:
         kind, _, strategy_id = topic.partition(":")
         if topic == "strategies":
             await live_topics.strategies(self._hub, self._user, send)
+            return
+        if topic == "broker":
+            await broker.topic(self._hub, self._user, send)
             return
         give = _TOPICS.get(kind)
         if give is None or not is_strategy_id(strategy_id):

@@ -184,7 +184,7 @@ async def _opened(hub: LiveHub, scope: Scope) -> None:
 def _totals(rows: Iterable[Row]) -> dict[str, Any]:
     known = list(rows)
     return {
-        "counts": dict(Counter(one["phase"] for one in known)),
+        "counts": dict(Counter(shown.badge(one) for one in known)),
         "pnl": shown.total_pnl(known),
     }
 

@@ -80,7 +80,8 @@ async def find(request: Request) -> Response:
     host, user = host_of(request), user_of(request)
     strategy_id = request.path_params["strategy_id"]
     runs = await run_in_threadpool(host.strategies.runs, user, strategy_id, limit=MOST_RUNS)
-    page = await search(host.logs.folder, runs, query_of(request.query_params))
+    query, logs = query_of(request.query_params), host.logs
+    page = await search(logs.folder, runs, query, secrets_of=logs.secrets_of)
     return done("", **page_json(page, runs))
 
 

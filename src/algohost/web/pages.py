@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from algohost.domain.instruments import Exchange
 from algohost.domain.runs import LIVE
 from algohost.host.bundles import MOST_PACKED_BYTES
-from algohost.web import shown, usage
+from algohost.web import broker, market_sessions, schedules, shown, usage
 from algohost.web.access import Access, Route, csrf_of, host_of, user_of
 from algohost.web.assets import Assets
 from algohost.web.auth import safe_next
@@ -22,7 +22,7 @@ from algohost.web.rows import row, rows
 from algohost.web.settings import state as settings_state
 from algohost.web.strategies import MOST_FILE_BYTES
 
-TABS: Final = ("overview", "log", "orders", "code", "runs", "settings")
+TABS: Final = ("overview", "log", "orders", "code", "schedule", "runs", "settings")
 _HEADINGS: Final = {
     400: "That cannot be done",
     401: "Log in first",
@@ -42,7 +42,11 @@ _BLANK_ROW: Final[dict[str, Any]] = {
     "phase": "stopped",
     "sentence": "",
     "flags": [],
+    "gates": [],
     "restart": None,
+    "schedule": "",
+    "next_start": None,
+    "last_start": None,
     "since": None,
     "run_id": None,
     "pid": None,
@@ -89,8 +93,9 @@ def inner_page(request: Request, template: str, nav: str, **values: object) -> H
         nav=nav,
         user=user_of(request),
         market_name=shown.market_name(host.market.name),
-        is_open=host.market.is_open(Exchange.NSE),
+        sessions=market_sessions.states_json(host.calendars.all(), host.clock.now()),
         now_ms=int(host.clock.now().timestamp() * 1000),
+        kill_switches=broker.switches_json(host, user_of(request)),
         **values,
     )
 
@@ -143,6 +148,7 @@ async def strategies_page(request: Request) -> Response:
         rows=found,
         groups=shown.group_counts(found),
         pnl=shown.total_pnl(found),
+        broker=broker.state_json(host, user),
         blank=_BLANK_ROW,
     )
 
@@ -197,6 +203,7 @@ async def _strategy_page(request: Request, tab: str) -> Response:
         runs=[shown.run_row(run) for run in runs],
         source=source,
         config=config,
+        timetable=await run_in_threadpool(schedules.state, host, user, strategy_id),
         files=files,
         environment=environment,
         version=view.strategy.version_id,

@@ -13,9 +13,10 @@ from algohost.broker.views import Scope
 from algohost.domain.errors import Unavailable
 from algohost.domain.ids import StrategyId, UserId
 from algohost.domain.restarts import Again
-from algohost.domain.strategies import Phase
+from algohost.domain.strategies import Gate, Phase
 from algohost.domain.users import User, paper_account
 from algohost.host.views import StrategyView
+from algohost.web.schedule_words import short, unmet
 
 if TYPE_CHECKING:
     from algohost.broker.gateway import Gateway
@@ -55,9 +56,13 @@ def _row(view: StrategyView, owner: User, ledger: "_Ledger") -> dict[str, Any]:
         "exchange": strategy.exchange,
         "mode": strategy.mode.value,
         "phase": view.phase.value,
-        "sentence": view.sentence,
+        "sentence": view.sentence or unmet(view),
         "flags": [{"kind": one.ailment.value, "sentence": one.sentence} for one in view.flags],
+        "gates": [gate_json(one) for one in view.gates],
         "restart": _restart(view),
+        "schedule": short(strategy.schedule),
+        "next_start": _iso(view.next_start),
+        "last_start": _last_start(view),
         "since": _iso(view.since),
         "run_id": live.id if live else None,
         "pid": live.process.pid if live and live.process else None,
@@ -75,6 +80,16 @@ def _row(view: StrategyView, owner: User, ledger: "_Ledger") -> dict[str, Any]:
     }
 
 
+def gate_json(gate: Gate) -> dict[str, Any]:
+    """A closed gate: its code and sentence, when it opens by itself, what a page can offer."""
+    return {
+        "code": gate.code,
+        "sentence": gate.sentence,
+        "until": _iso(gate.until),
+        "action": None if gate.action is None else gate.action.value,
+    }
+
+
 def _restart(view: StrategyView) -> dict[str, Any] | None:
     """The restart that is waited for: which it is, when, and after what."""
     again = view.restart
@@ -86,6 +101,14 @@ def _restart(view: StrategyView) -> dict[str, Any] | None:
         "next_at": _iso(view.next_at),
         "after": view.last_end,
     }
+
+
+def _last_start(view: StrategyView) -> dict[str, Any] | None:
+    """What became of the newest start that was expected."""
+    last = view.occurrence
+    if last is None:
+        return None
+    return {"state": last.state.value, "at": _iso(last.start_at), "sentence": last.sentence}
 
 
 class _Ledger:

@@ -5,12 +5,18 @@ from dataclasses import dataclass
 from algohost.broker.gateway import Gateway
 from algohost.domain.ports import Clock
 from algohost.host.agent_watch import AgentWatch
+from algohost.host.broker_sessions import BrokerSessions
 from algohost.host.calendars import CalendarService
+from algohost.host.checking import Checking
 from algohost.host.environments import Environments
+from algohost.host.gates import Gates
 from algohost.host.health import Activity
 from algohost.host.identity import Identity
+from algohost.host.kill_switch import KillSwitch
 from algohost.host.logs import Logs
+from algohost.host.master_contracts import MasterContracts
 from algohost.host.strategies import StrategyService
+from algohost.host.timetables import Timetables
 from algohost.host.usage import UsageLog
 from algohost.host.variables import VariableService
 from algohost.market import MarketService
@@ -25,8 +31,14 @@ class Host:
     settings: Settings
     identity: Identity
     calendars: CalendarService
+    master_contracts: MasterContracts
     strategies: StrategyService
+    timetables: Timetables
     environments: Environments
+    gates: Gates
+    checking: Checking
+    broker_sessions: BrokerSessions
+    kill_switch: KillSwitch
     variables: VariableService
     logs: Logs
     gateway: Gateway

@@ -22,7 +22,10 @@ GROUPS: Final[Mapping[Phase, str]] = {
     Phase.ERROR: "error",
     Phase.STOPPED: "stopped",
 }
-"""The four heaps into which the list sorts the phases."""
+"""The heaps into which the list sorts the phases."""
+SCHEDULED: Final = "scheduled"
+"""What the badge of a stopped strategy says that will start by the clock; its heap, too."""
+HEAPS: Final = ("running", SCHEDULED, "waiting", "error", "stopped")
 
 _MEGABYTE: Final = 1_048_576
 
@@ -31,10 +34,17 @@ Row = Mapping[str, Any]
 
 def group_counts(rows: Sequence[Row]) -> dict[str, int]:
     """How many rows are in each heap."""
-    counts = dict.fromkeys(GROUPS.values(), 0)
+    counts = dict.fromkeys(HEAPS, 0)
     for row in rows:
-        counts[GROUPS[Phase(row["phase"])]] += 1
+        word = badge(row)
+        counts[word if word == SCHEDULED else GROUPS[Phase(word)]] += 1
     return counts
+
+
+def badge(row: Row) -> str:
+    """The word of its badge: its phase, but ``scheduled`` where it is stopped and will start."""
+    is_scheduled = row["phase"] == Phase.STOPPED.value and row["next_start"] is not None
+    return SCHEDULED if is_scheduled else str(row["phase"])
 
 
 def total_pnl(rows: Sequence[Row]) -> str | None:
@@ -96,6 +106,13 @@ def megabytes(count: int | None) -> str:
     return f"{count / _MEGABYTE:.1f} MB" if count else "–"
 
 
+def peak_memory(run: Run | None) -> str:
+    """``57.3 MB``; a run that lives or never ran has a dash, one that nobody measured says so."""
+    if run is None or run.peak_memory_bytes:
+        return megabytes(run.peak_memory_bytes if run else None)
+    return "not known" if run.started_at and run.ended_at else "–"
+
+
 def run_row(run: Run) -> dict[str, object]:
     """A run in JSON values, for the table of runs."""
     outcome = run.outcome
@@ -132,11 +149,13 @@ def iso(at: datetime | None) -> str | None:
 
 
 FILTERS: Final[Mapping[str, Callable[..., str]]] = {
+    "badge": badge,
     "direction": direction,
     "inr": inr,
     "ist_short": ist_short,
     "megabytes": megabytes,
     "note": note,
+    "peak_memory": peak_memory,
     "phase_word": phase_word,
     "since_word": since_word,
 }

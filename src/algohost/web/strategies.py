@@ -134,20 +134,6 @@ async def new_key(request: Request) -> Response:
     return done("Copy the key now: it is not shown again. The earlier key is dead.", api_key=key)
 
 
-async def master_contract(request: Request) -> Response:
-    """``GET /api/master-contract/status``: whether symbols can be looked up."""
-    market = host_of(request).market
-    total = len(market.instruments())
-    is_ready = total > 0
-    return done(
-        f"{total:,} instruments are loaded." if is_ready else "The instruments are not loaded yet.",
-        status="success" if is_ready else "pending",
-        is_ready=is_ready,
-        total_symbols=total,
-        broker=market.name,
-    )
-
-
 def _owner(method: str, path: str, endpoint: HttpEndpoint, most_bytes: int = 4_096) -> Route:
     return Route(
         method=method,
@@ -177,10 +163,4 @@ ROUTES: Final[list[Route]] = [
     _owner("POST", "/python/save", save, _SAVE_BYTES),
     _owner("POST", "/python/replace", replace, _FORM_BYTES),
     _owner("GET", "/python/source", source),
-    Route(
-        method="GET",
-        path="/api/master-contract/status",
-        endpoint=master_contract,
-        access=Access.USER,
-    ),
 ]
