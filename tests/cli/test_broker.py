@@ -121,6 +121,16 @@ def test_the_kill_switch_is_engaged_listed_and_released(
     assert said(host, capsys, "kill", "release", "--all")[1] == "No kill switch is engaged.\n"
 
 
+def test_bytes_that_are_no_text_keep_nobody_from_engaging(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a terminal in Latin-1 sends for “café”."""
+    code, out, _ = said(host, capsys, "kill", "engage", "--all", "--reason", "caf\udce9")
+    assert (code, "caf?" in out) == (0, True)
+    code, _, err = said(host, capsys, "kill", "release", "--user", "\udcff")
+    assert (code, "There is no user" in err) == (1, True)
+
+
 @pytest.mark.parametrize("act", ["engage", "release"])
 def test_an_empty_id_of_a_strategy_turns_no_account(
     host: Host, capsys: pytest.CaptureFixture[str], act: str

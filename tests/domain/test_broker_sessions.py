@@ -1,5 +1,6 @@
 """Broker sessions as pure functions of the time."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
@@ -92,6 +93,23 @@ def test_an_end_is_told_ahead_and_when_it_comes_each_once(
     session = BrokerSession(
         account_id=ACCOUNT, is_login=True, at=NINE, by="asha", expires_at=HALF_PAST_THREE, told=told
     )
+    now = HALF_PAST_THREE - timedelta(minutes=minutes_before)
+    assert session.news(now, ahead=AHEAD) is news
+
+
+@pytest.mark.parametrize(
+    ("minutes_before", "news"),
+    [
+        (24 * 60, Told.NOTHING),
+        (29, Told.EXPIRING),
+        (4, Told.NOTHING),  # a clock that is corrected by seconds repeats nothing
+        (-1, Told.NOTHING),
+    ],
+)
+def test_an_end_that_a_wrong_clock_told_is_told_again_when_it_comes(
+    minutes_before: int, news: Told
+) -> None:
+    session = replace(LOGIN, told=Told.EXPIRED)
     now = HALF_PAST_THREE - timedelta(minutes=minutes_before)
     assert session.news(now, ahead=AHEAD) is news
 

@@ -309,7 +309,10 @@ def test_a_list_of_today_is_made_anew_only_by_force_and_not_at_once_again(world:
     assert (asked.is_started, "Nothing was downloaded" in asked.message) == (False, True)
     with pytest.raises(TooMany, match="only just now; ask again in 20 s"):
         world.contracts.download(force=True)
-    world.clock.advance(20)
+    world.clock.advance(19.9)
+    with pytest.raises(TooMany, match="ask again in 1 s"):
+        world.contracts.download(force=True)
+    world.clock.advance(0.1)
     assert world.contracts.download(force=True).is_started
     assert not world.contracts.download(force=True).is_started
     world.step()

@@ -135,5 +135,8 @@ def test_an_order_while_it_is_engaged_is_refused_in_the_clients_envelope(
     answer = browser.post("/api/v1/placeorder", order)
     assert (answer.status, answer.json()["status"]) == (409, "error")
     assert "The kill switch of the whole server was engaged by asha" in answer.json()["message"]
+    owner = world.browser(people.owner)
+    owner.post("/api/kill-switch/engage", {})
+    assert "Another one is engaged" in owner.post("/api/kill-switch/release", {}).json()["message"]
     admin.post("/api/kill-switch/release", {"scope": "host"})
     assert browser.post("/api/v1/placeorder", order).status == 200

@@ -72,7 +72,8 @@ def engage(
     reason: Annotated[str, typer.Option("--reason", help="Why; shown to whoever waits.")] = "",
 ) -> int:
     """Hold back starts and new orders: of your account, one strategy, or with --all everybody."""
-    body = {**_target(everything, strategy), "reason": reason}
+    text = reason.encode(errors="replace").decode()  # no terminal's encoding keeps it from holding
+    body = {**_target(everything, strategy), "reason": text}
     told = common.control().ask("POST", "/v1/kill/engage", body)
     return _say_switches(common, told["kill_switches"])
 

@@ -84,7 +84,9 @@ class Control:
         query: Mapping[str, str | int | None],
     ) -> http.client.HTTPResponse:
         given = {k: v for k, v in {"user": self._user, **query}.items() if v is not None}
-        target = quote(path) + (f"?{urlencode(given)}" if given else "")
+        # a terminal of another encoding gives bytes that are no text: then nothing is found
+        asked = urlencode(given, errors="replace")
+        target = quote(path, errors="replace") + (f"?{asked}" if asked else "")
         headers = {"Content-Type": "application/json"}
         if isinstance(connection, _TokenConnection):
             headers["Authorization"] = f"Bearer {connection.token}"

@@ -8,10 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from algohost.domain.errors import Invalid
 from algohost.domain.ids import IST, AccountId
+
+_CLOCKS_DIFFER: Final = timedelta(minutes=5)
+"""An end that was told and is farther off than this was told by a clock that has been set back
+since; of less, clocks are corrected all the time."""
 
 
 class SessionState(StrEnum):
@@ -59,12 +63,14 @@ class BrokerSession:
 
     def news(self, now: datetime, *, ahead: timedelta) -> Told:
         """What is to be told now of its end, ``ahead`` of it and when it comes; each once."""
-        if not self.is_login or self.expires_at is None or self.told is Told.EXPIRED:
+        if not self.is_login or self.expires_at is None:
             return Told.NOTHING
         if now >= self.expires_at:
-            return Told.EXPIRED
+            return Told.NOTHING if self.told is Told.EXPIRED else Told.EXPIRED
+        was_early = self.told is Told.EXPIRED and now < self.expires_at - _CLOCKS_DIFFER
+        is_untold = was_early or self.told is Told.NOTHING
         is_near = now >= self.expires_at - ahead
-        return Told.EXPIRING if is_near and self.told is Told.NOTHING else Told.NOTHING
+        return Told.EXPIRING if is_near and is_untold else Told.NOTHING
 
 
 @dataclass(frozen=True, kw_only=True)

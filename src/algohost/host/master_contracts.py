@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import ceil
 from typing import Final
 
 from algohost.domain.errors import AlgohostError, TooMany
@@ -186,7 +187,8 @@ class MasterContracts:
             wait = self._made_at_monotonic + _LEAST_SECONDS_APART - self._clock.monotonic()
             if wait > 0:
                 raise TooMany(
-                    f"The master contract was downloaded only just now; ask again in {wait:.0f} s.",
+                    f"The master contract was downloaded only just now; ask again in"
+                    f" {ceil(wait)} s.",
                     code="JUST_DOWNLOADED",
                     details={"retry_after_seconds": wait},
                 )

@@ -187,8 +187,11 @@ async def release(request: Request) -> Response:
     body = await json_as(request, _Target)
     host, user = host_of(request), user_of(request)
     await host.kill_switch.release(user, host.kill_switch.target(user, body.scope, body.id))
+    others = switches_json(host, user)
     message = "The kill switch is released; what waits for it starts by itself."
-    return done(message, kill_switches=switches_json(host, user))
+    if others:
+        message = "The kill switch is released. Another one is engaged; what it covers waits on."
+    return done(message, kill_switches=others)
 
 
 def answers_of(body: dict[str, Any]) -> dict[str, str]:

@@ -119,12 +119,6 @@ class ContractTable:
     def __len__(self) -> int:
         return len(self.rows.token)
 
-    @property
-    def size_bytes(self) -> int:
-        """What the columns take in memory."""
-        columns = [getattr(self.rows, one.name) for one in fields(self.rows)]
-        return sum(int(column.nbytes) for column in columns)
-
     def find(self, key: InstrumentKey) -> Instrument | None:
         """As ``ContractList.find``."""
         parts = parts_of(key.symbol)
@@ -135,10 +129,6 @@ class ContractTable:
                 return None
             place = int(self.groups.start[group])
         return self.at(place)
-
-    def group(self, exchange: Exchange, base: str) -> int | None:
-        """The number of a group, if there is one."""
-        return self._by_name.get((exchange, base))
 
     def expiries(self, exchange: Exchange, base: str, *, of_options: bool) -> Sequence[date]:
         """As ``ContractList.expiries``."""
