@@ -44,7 +44,7 @@ class Watched:
         self._throttling = Throttling(lever)
         self._now = self._cpu = self._waited = 0.0
 
-    def look(self, share: float, *, waiting: float = 0.0) -> bool:
+    def look(self, share: float, *, waiting: float = 0.0, threads: int = 1) -> bool:
         """Whether it is throttled after five more seconds with that share of a core."""
         self._now += 5
         self._cpu += 5 * share
@@ -55,7 +55,7 @@ class Watched:
             waited_seconds=self._waited,
             memory_bytes=1,
             memory_kind="pss",
-            threads=1,
+            threads=threads,
             processes=1,
             folder_bytes=0,
             log_bytes=0,
@@ -66,7 +66,9 @@ class Watched:
 
 PACES = [  # shares of a core in intervals of five seconds, and after which looks it is throttled
     ("a busy loop", [1.0] * 5, [2, 3, 4, 5]),
-    ("two cores", [2.0] * 3, [2, 3]),
+    ("two cores", [2.0] * 5, [4, 5]),
+    ("nine seconds of eight cores", [1.2, 8.0, 5.0, 0.0], []),
+    ("ten seconds of two cores", [1.5, 2.0, 1.5, 0.0], []),
     ("just busy enough", [0.9] * 3, [2, 3]),
     ("not quite", [0.89] * 6, []),
     ("a strategy that works a while each minute", [1.0, 0.3, 0, 0, 1.0, 0.3, 0, 0], []),
@@ -86,6 +88,15 @@ def test_ten_seconds_of_a_whole_core_throttle_and_ten_of_calm_let_go(
     assert found == throttled
 
 
+def test_threads_are_throttled_when_all_ten_seconds_were_busy() -> None:
+    """A warm-up of one second on many cores has the processor time of ten on one."""
+    watched = Watched(PlayedLever())
+    watched.look(0.0, threads=200)
+    assert [watched.look(1.0, threads=200) for _ in range(2)] == [False, False]
+    assert [watched.look(0.1, threads=200) for _ in range(2)] == [False, False]
+    assert [watched.look(1.0, threads=200) for _ in range(4)] == [False, False, False, True]
+
+
 def test_waiting_for_a_processor_is_wanting_one() -> None:
     """Or a throttled run would calm down because it is throttled."""
     watched = Watched(PlayedLever())
@@ -102,8 +113,16 @@ def test_what_an_earlier_agent_has_throttled_is_let_go_by_its_successor() -> Non
     """The kernel remembers it, and nobody else has to."""
     lever = PlayedLever(held=["r"])
     watched = Watched(lever)
-    assert [watched.look(0.0) for _ in range(4)] == [True, True, False, False]
+    assert [watched.look(share) for share in (2.0, 0.0, 0.0, 0.0)] == [True, True, False, False]
     assert lever.held == set()
+
+
+def test_a_script_that_makes_itself_nicer_is_not_called_throttled() -> None:
+    """It is no busy loop, and its niceness is its own affair."""
+    lever = PlayedLever(held=["r"])
+    watched = Watched(lever)
+    assert [watched.look(0.1) for _ in range(6)] == [False] * 6
+    assert lever.held == {"r"}
 
 
 def test_a_run_with_a_control_group_has_a_tenth_of_its_weight(tmp_path: Path) -> None:

@@ -62,6 +62,16 @@ def test_a_secret_that_is_cut_into_lines_is_covered_and_the_lines_stay(
     assert covered(PLAIN, text=text) == expected
 
 
+@pytest.mark.parametrize("stamp", ["", STAMP])
+@pytest.mark.parametrize("is_open", [False, True])
+def test_numbers_one_a_line_are_no_short_secret(stamp: str, *, is_open: bool) -> None:
+    """What is taken for one is lost in the file: a PIN is in every count to ten."""
+    cover = Cover(["123456", "789101112131415"[:9]])
+    text = "".join(f"{stamp}{number}\n" for number in range(13)).encode()
+    assert cover.over(text, is_open=is_open) == text
+    assert cover.over(b"pin=123456\n") == b"pin=******\n"
+
+
 def test_base64_that_was_wrapped_is_covered() -> None:
     """As ``base64`` and ``openssl`` write it."""
     secret = PLAIN * 9

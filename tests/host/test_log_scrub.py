@@ -17,7 +17,7 @@ from algohost.host import log_scrub
 from algohost.host.log_cover import Cover
 from algohost.host.log_scrub import LogScrubber
 from algohost.host.registry import Registry
-from algohost.runner.log_holes import drop_before, size_on_disk
+from algohost.runner.log_holes import drop_before, first_kept, size_on_disk
 from tests.host.harness import ASHA, HostUnderTest
 
 SECRET = "s3cr3t-T0ken_value"
@@ -84,6 +84,47 @@ def test_a_long_log_is_covered_in_turns(
         turns += 1
     assert turns > 3
     assert path.read_text() == f"{HIDDEN}\n" * 100
+
+
+def test_pieces_that_take_long_become_smaller(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop waits while one is looked through; with many secrets that would be noticed."""
+    sizes: list[int] = []
+
+    class Slow(Cover):
+        def spans(self, text: bytes, *, is_open: bool = False) -> list[tuple[int, int]]:
+            sizes.append(len(text))
+            return super().spans(text, is_open=is_open)
+
+    monkeypatch.setattr(log_scrub, "_LONG_SECONDS", -1.0)
+    cover = Slow([SECRET])
+    path.write_text(f"{SECRET}\n" * 60_000)
+    slow = LogScrubber(folder=path.parent, registry=Registry((), ()), cover=lambda _id: cover)
+    assert slow.scrub(RUN, seconds=60, has_ended=True)
+    assert sizes[0] > 200_000
+    assert max(sizes[6:]) < 16_384 + 2 * cover.margin + 1
+    assert path.read_text() == f"{HIDDEN}\n" * 60_000
+
+
+@pytest.mark.parametrize("kept", [300_000, 9_000, 1_200])
+def test_a_beginning_that_is_dropped_in_the_moment_of_writing_stays_dropped(
+    scrubber: LogScrubber, path: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    """The write waits for whoever makes the hole, and would put an island into it."""
+    text = f"{'x' * 999}\n{SECRET}\n{'z' * 400_000}\n".encode()
+    path.write_bytes(text)
+    write = os.pwrite
+
+    def late(descriptor: int, text: bytes, offset: int) -> int:
+        drop_before(descriptor, kept)
+        return write(descriptor, text, offset)
+
+    monkeypatch.setattr(os, "pwrite", late)
+    assert scrubber.scrub(RUN, seconds=9, has_ended=True)
+    raw = path.read_bytes()
+    assert raw[:kept] == bytes(kept)
+    assert raw[kept:] == text[kept:]
+    with path.open("rb") as file:
+        assert first_kept(file.fileno(), len(raw)) == kept
 
 
 def test_holes_stay_holes(scrubber: LogScrubber, path: Path) -> None:

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -73,6 +75,34 @@ def test_one_that_was_killed_while_it_waited_is_replaced(
     os.kill(pid, signal.SIGKILL)
     until(lambda: not searchers._idle[0].is_alive)
     assert b"a needle" in searchers.ask(asked, seconds=10)
+
+
+def test_one_whose_server_is_gone_ends_itself(tmp_path: Path) -> None:
+    """Killed while an expression was matched: nobody is there to end it."""
+    path = tmp_path / "log"
+    asked = question(path, "(a+)+b", is_expression=True)
+    path.write_bytes(b"a" * 60)
+    main = "from algohost.host import log_scan; log_scan._MOST_SECONDS = 0.5; log_scan.main()"
+    child = subprocess.Popen(
+        [sys.executable, "-c", main], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    try:
+        assert child.stdin is not None
+        child.stdin.write(asked + b"\n")
+        child.stdin.close()
+        assert child.wait(timeout=20) == 1
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_one_that_cannot_be_started_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_given: object, **_named: object) -> None:
+        raise BlockingIOError("no process left")
+
+    monkeypatch.setattr(subprocess, "Popen", full)
+    with pytest.raises(NoAnswer):
+        Searchers("algohost.host.log_scan").ask(b"{}", seconds=1)
 
 
 def test_what_it_cannot_read_ends_it_without_an_answer(searchers: Searchers) -> None:

@@ -23,10 +23,14 @@ from algohost.runner.measures import UsageSample
 log = logging.getLogger(__name__)
 
 BUSY_SHARE: Final = 0.9
-"""Of one core, wanted in every interval of the last ``BUSY_SECONDS``; waiting for one counts."""
+"""Of one core, wanted in every interval of the last ``BUSY_SECONDS``; waiting for one counts.
+
+With several threads only in intervals that lie between two busy ones is it known to have lasted."""
 BUSY_SECONDS: Final = 10.0
 CALM_SECONDS: Final = 10.0
 """For so long it must want less than that."""
+_MOST_OF_ONE: Final = 1.1
+"""A single thread's share, measured with all that rounding and two clocks add."""
 _NICEST: Final = 19
 _CAN_RENICE: Final = 1 << 23
 """``CAP_SYS_NICE``."""
@@ -53,6 +57,7 @@ class _Pace:
     wanted_seconds: float
     since: float
     """From when on it has been as it is: busy or calm."""
+    threads: int
     is_busy: bool
     is_throttled: bool
 
@@ -79,19 +84,24 @@ class Throttling:
         wanted = sample.cpu_seconds + sample.waited_seconds
         pace = self._paces.get(sample.run_id)
         if pace is None:
-            is_throttled = self._lever.yields(sample.run_id, pids)
-            pace = _Pace(now, wanted, now, is_busy=is_throttled, is_throttled=is_throttled)
+            # one that has wanted less was throttled by nobody: its script has made itself so nice
+            has_worked = wanted >= BUSY_SECONDS * BUSY_SHARE
+            is_throttled = has_worked and self._lever.yields(sample.run_id, pids)
+            pace = _Pace(now, wanted, now, sample.threads, is_throttled, is_throttled)
             self._paces[sample.run_id] = pace
         elif now > pace.at:
-            is_busy = (wanted - pace.wanted_seconds) / (now - pace.at) >= BUSY_SHARE
+            share = (wanted - pace.wanted_seconds) / (now - pace.at)
+            is_busy = share >= BUSY_SHARE
+            # several threads want so much in a part of it: an interval at either end does not count
+            is_whole = not is_busy or (sample.threads == pace.threads == 1 and share < _MOST_OF_ONE)
             if is_busy != pace.is_busy:
-                pace.is_busy, pace.since = is_busy, pace.at
-            pace.at, pace.wanted_seconds = now, wanted
-            self._act(sample.run_id, pace, pids)
+                pace.is_busy, pace.since = is_busy, pace.at if is_whole else now
+            lasted = (now if is_whole else pace.at) - pace.since
+            pace.at, pace.wanted_seconds, pace.threads = now, wanted, sample.threads
+            self._act(sample.run_id, pace, pids, lasted)
         return replace(sample, is_throttled=pace.is_throttled)
 
-    def _act(self, run_id: str, pace: _Pace, pids: Sequence[int]) -> None:
-        lasted = pace.at - pace.since
+    def _act(self, run_id: str, pace: _Pace, pids: Sequence[int], lasted: float) -> None:
         if pace.is_busy and not pace.is_throttled and lasted >= BUSY_SECONDS:
             pace.is_throttled = self._lever.throttle(run_id, pids)
             if pace.is_throttled:

@@ -19,7 +19,8 @@ from algohost.store.vault import Vault, VaultProblem
 log = logging.getLogger(__name__)
 
 _MOST_VALUES: Final = 400
-"""Of one strategy, which has at most 200 at a time; beyond it the oldest are forgotten."""
+"""Of one strategy, which has at most 200 at a time; beyond it those are forgotten that were met
+longest ago, so none that is in the vault."""
 _NOTHING: Final = Cover()
 
 
@@ -33,15 +34,19 @@ class KnownSecrets:
         self._values: dict[StrategyId, dict[str, None]] = {}
         self._covers: dict[StrategyId, Cover] = {}
         self._read: set[StrategyId] = set()
+        self._unopened: set[tuple[StrategyId, bytes]] = set()
 
     def add(self, strategy_id: StrategyId, values: Iterable[str]) -> None:
         """Knows ``values`` as the strategy's from now on."""
         with self._lock:
             known = self._values.setdefault(strategy_id, {})
-            fresh = {v: None for v in values if len(v) >= SHORTEST_MASKABLE and v not in known}
-            if not fresh:
+            met = {value: None for value in values if len(value) >= SHORTEST_MASKABLE}
+            is_fresh = not met.keys() <= known.keys()
+            for value in met:
+                known.pop(value, None)
+            known |= met
+            if not is_fresh:
                 return
-            known |= fresh
             for value in list(known)[: max(0, len(known) - _MOST_VALUES)]:
                 del known[value]
             self._covers.pop(strategy_id, None)
@@ -57,7 +62,9 @@ class KnownSecrets:
             try:
                 opened.append(self._vault.open(strategy_id, name, token))
             except VaultProblem as problem:
-                log.warning("secret_not_covered strategy=%s reason=%s", strategy_id, problem)
+                if (strategy_id, token) not in self._unopened:  # it is tried at every look
+                    self._unopened.add((strategy_id, token))
+                    log.warning("secret_not_covered strategy=%s reason=%s", strategy_id, problem)
         self.add(strategy_id, opened)
         if len(opened) == len(sealed):  # else it is tried again
             with self._lock:
@@ -80,7 +87,8 @@ class KnownSecrets:
         if found is None:
             found = Cover(values)
             with self._lock:
-                self._covers[strategy_id] = found
+                if tuple(self._values[strategy_id]) == values:  # else more were met meanwhile
+                    self._covers[strategy_id] = found
         return found
 
     def hidden(self, strategy_id: StrategyId, text: str) -> str:

@@ -3,7 +3,8 @@
 What a script prints through Python is masked by the run itself. What goes past Python's streams
 (``os.write``, programs that it starts, C code, crash handlers) is covered here, whenever it is
 read and by and by in the file. Line ends, and the times that the run puts behind them, do not
-count: a secret that was cut into lines is one. Line ends stay, every other byte is an asterisk.
+count: a secret that was cut into lines is one, unless it is so short that it may be chance. Line
+ends stay, every other byte is an asterisk.
 """
 
 import re
@@ -21,6 +22,8 @@ _TOKEN_BEGIN: Final = b"Zk"
 _TOKEN: Final = re.compile(rb"Zk[0-9a-f]{64}")
 """Every run's own key, as ``tokens.mint`` makes it; known by its form, for it is kept nowhere."""
 _TOKEN_BYTES: Final = 66
+_LEAST_CUT: Final = 12
+"""Fewer bytes in several lines are no secret: numbers, one a line, make up any short one."""
 _MOST_MARGIN: Final = 65_536
 """Only what has more bytes in one line needs more."""
 
@@ -100,6 +103,8 @@ class _Lines:
         places = []
         for begin, end in found:
             number = bisect_right(joined, begin) - 1
+            if end - begin < _LEAST_CUT and end > joined[number + 1]:
+                continue
             while begin < end:
                 stop = min(end, joined[number + 1])
                 if begin < stop:

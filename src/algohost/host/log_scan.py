@@ -6,6 +6,7 @@ reads a ``Job`` as JSON from each line of its input and answers each with the fo
 in a line.
 """
 
+import faulthandler
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from typing import Final
 
 from algohost.host.log_cover import Cover
 from algohost.host.log_find import Finder, line_starts, text_finder, trouble_finder
+from algohost.runner import slices
 from algohost.runner.log_holes import data_before, first_kept, read_at
 
 CHUNK_BYTES: Final = 1 << 20
@@ -30,6 +32,8 @@ _MANY_LOOKS: Final = 16
 _MANY_JUDGED: Final = 256
 _END: Final = 1 << 62
 """An offset that is behind the end of every file."""
+_MOST_SECONDS: Final = 6.0
+"""Whoever asked has given up by then, or is gone and cannot end this process."""
 RANKS: Final = {"": 1, "debug": 0, "info": 1, "warning": 2, "error": 3}
 _STAMP: Final = re.compile(rb"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:[.,]\d+)? IST ?")
 _WORD: Final = re.compile(rb"\b(?:(CRITICAL|ERROR|FATAL)|(WARN(?:ING)?)|(INFO)|(DEBUG))\b")
@@ -272,8 +276,13 @@ def _opened(path: str) -> Iterator["_Log | None"]:
 
 def main(_search_path: list[str] | None = None) -> None:
     """The program."""
+    slices.ask_for(slices.USUAL)  # the server's own are shorter
     for line in sys.stdin.buffer:
-        sys.stdout.write(f"{json.dumps(_answer(Job(**json.loads(line))))}\n")
+        # by a thread in C: Python's own get no turn, nor do signals, while an expression is matched
+        faulthandler.dump_traceback_later(_MOST_SECONDS, exit=True)
+        answer = json.dumps(_answer(Job(**json.loads(line))))
+        faulthandler.cancel_dump_traceback_later()
+        sys.stdout.write(f"{answer}\n")
         sys.stdout.flush()
 
 

@@ -2,7 +2,8 @@
 
 A run appends to its log and nobody else does; what is found is overwritten in its place, so that
 no offset changes and no line is lost. It is looked at again just before: a log that was cut, or
-whose beginning became a hole meanwhile, is left as it is and looked at again later.
+whose beginning became a hole meanwhile, is left as it is and looked at again later. And just
+after, for a write waits until a hole is made, and then lies in it.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from algohost.domain.ids import RunId, StrategyId
 from algohost.domain.runs import Run
 from algohost.host.log_cover import Cover
 from algohost.host.registry import Registry
-from algohost.runner.log_holes import data_from, read_at
+from algohost.runner.log_holes import data_from, drop_before, read_at
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,9 @@ _TURN_SECONDS: Final = 0.25
 _HEAD_BYTES: Final = 64
 _MUCH_SECONDS: Final = 0.002
 _CHUNK_BYTES: Final = 262_144
+_LEAST_CHUNK_BYTES: Final = 16_384
+_LONG_SECONDS: Final = 0.01
+"""For a piece: while an expression is matched the loop waits, and that of many secrets is long."""
 _FLAGS: Final = (
     os.O_RDWR
     | getattr(os, "O_NOFOLLOW", 0)
@@ -172,26 +176,31 @@ def _cover_from(
     descriptor: int, begin: int, size: int, cover: Cover, seconds: float, *, is_open: bool
 ) -> int:
     """Covers what is in the file from ``begin`` on; returns up to where it came."""
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
+    deadline, count = began + seconds, _CHUNK_BYTES
     while begin < size:
         begin, stop = data_from(descriptor, begin, size)
         if begin >= size:
             break
-        stop = min(stop, begin + _CHUNK_BYTES)
+        stop = min(stop, begin + count)
         start = max(0, begin - cover.margin)
         text = read_at(descriptor, min(stop + cover.margin, size) - start, start)
         if not text:
             break
         is_end = is_open and start + len(text) >= size
         for first, last in cover.spans(text, is_open=is_end):
-            _overwrite(descriptor, start + first, text[first:last])
+            _overwrite(descriptor, start + first, text[first:last], text[last : last + 1])
         begin = stop
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now > deadline:
             break
+        if now - began > _LONG_SECONDS:
+            count = max(count // 2, min(count, max(_LEAST_CHUNK_BYTES, cover.margin)))
+        began = now
     return begin
 
 
-def _overwrite(descriptor: int, offset: int, found: bytes) -> None:
+def _overwrite(descriptor: int, offset: int, found: bytes, following: bytes) -> None:
     covered = b"*" * len(found)
     if found == covered or read_at(descriptor, len(found), offset) != found:
         return
@@ -200,6 +209,17 @@ def _overwrite(descriptor: int, offset: int, found: bytes) -> None:
         os.write(descriptor, covered)
     else:
         os.pwrite(descriptor, covered, offset)
+    end = offset + len(found)
+    if following not in (b"", b"\0") and read_at(descriptor, 1, end) == b"\0":
+        _drop_again(descriptor, end)
+
+
+def _drop_again(descriptor: int, end: int) -> None:
+    """All that is before ``end`` was dropped when it was written into."""
+    block = getattr(os.fstat(descriptor), "st_blksize", 4096)
+    stop = -(-end // block) * block
+    is_kept = read_at(descriptor, stop - end, end).strip(b"\0")
+    drop_before(descriptor, end if is_kept else stop)
 
 
 @contextmanager

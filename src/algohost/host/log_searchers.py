@@ -33,7 +33,8 @@ class Searchers:
     def ask(self, question: bytes, *, seconds: float) -> bytes:
         """The answer to one line, in one line.
 
-        Raises ``TimeoutError``, and ``NoAnswer`` where the process has ended without one.
+        Raises ``TimeoutError``, and ``NoAnswer`` where the process has ended without one or cannot
+        be started.
         """
         searcher = self._take()
         try:
@@ -61,7 +62,10 @@ class Searchers:
                 if searcher.is_alive:
                     return searcher
                 searcher.end()
-        return _Searcher(self._module)
+        try:
+            return _Searcher(self._module)
+        except OSError as error:  # no memory, no descriptors, too many processes
+            raise NoAnswer(str(error)) from error
 
     def _give(self, searcher: "_Searcher") -> None:
         with self._lock:

@@ -168,7 +168,7 @@ class Logs:
         return _newest([*chunk.lines, *rest.lines])
 
     def pieces(self, run: Run) -> Iterator[bytes]:
-        """The whole log as the script wrote it, in pieces. Raises ``NotFound`` at the first."""
+        """The whole log, covered and else as it is, in pieces. Raises ``NotFound`` at the first."""
         with self._opened(run) as log:
             if log is None:
                 raise _no_log()

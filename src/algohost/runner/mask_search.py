@@ -77,21 +77,25 @@ class FormSearch:
         return [*found, *self._long_spans(text)] if self._tails else found
 
     def _long_spans(self, text: bytes) -> list[tuple[int, int]]:
-        """The work is bounded: of a text that begins a long form over and over, all from there on
-        is taken to be secret."""
+        """The work is bounded: in a text that begins a long form over and over, each beginning is
+        taken for as much as the longest form has."""
         found: list[tuple[int, int]] = []
         work = _Work(_LEAST_WORK + _WORK_A_BYTE * len(text))
         match = self._search_head(text)
         while match is not None:
             at = match.start()
             if work.left <= 0:
-                return [*found, (at, len(text))]
-            for shared, rests in self._tails:
+                found.append((at, min(at + self._longest, len(text))))
+            for shared, rests in self._tails if work.left > 0 else ():
                 places = _places_after(shared, text, {at}, work)
                 for rest in rests if places else ():
                     found += [(at, end) for end in _places_after(rest, text, places, work)]
             match = self._search_head(text, at + 1)
         return found
+
+    @cached_property
+    def _longest(self) -> int:
+        return max(sum(max(map(len, atom.ways)) for atom in form) for form in self._forms)
 
     @cached_property
     def _search_short(self) -> Search:

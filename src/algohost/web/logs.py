@@ -29,7 +29,7 @@ MOST_RUNS: Final = 1_000
 
 
 async def download(request: Request) -> Response:
-    """``GET /python/log/<id>/<run_id>``: a run's whole log as a file, as the script wrote it.
+    """``GET /python/log/<id>/<run_id>``: a run's whole log as a file, with its secrets covered.
 
     What was dropped of it is one line at its beginning.
     """
