@@ -91,6 +91,9 @@ class FakeTimetables:
         calendar = self.calendars.of(Exchange(strategy.exchange))
         return upcoming(strategy.schedule, calendar, datetime.now(UTC), count)
 
+    def events(self, user: User, wanted: str, *, limit: int = 50) -> Sequence[Any]:
+        return []
+
     def occurrences(self, user: User, wanted: str, *, limit: int = 50) -> Sequence[LedgerRow]:
         return self.ledger.get(self.strategies.get(user, wanted).strategy.id, [])[:limit]
 

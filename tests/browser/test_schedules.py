@@ -69,7 +69,8 @@ def test_a_schedule_is_set_from_a_preset_and_the_state_says_so_in_words(
     expect(tab.get_by_role("button", name="NSE session")).to_have_attribute("aria-pressed", "true")
     expect(page.get_by_role("status").get_by_text("Next start")).to_be_visible()
     expect(page.locator("strategy-page .phase").first).to_have_text("Scheduled")
-    expect(tab.get_by_text(re.compile(r"^Next start \w{3} \d+ \w{3} 09:15, in "))).to_be_visible()
+    coming = re.compile(r"^Next start \w{3} \d+ \w{3} 09:15 IST, in ")
+    expect(tab.get_by_text(coming)).to_be_visible()
     assert to_json(kept(server))["windows"] == [
         {
             "start": "open+0",

@@ -105,6 +105,10 @@ def test_what_becomes_of_a_start_arrives_by_itself(login: Page, server: Server) 
     expect(row).to_contain_text("Started")
     expect(row).to_contain_text("4 ms late")
     expect(row.get_by_role("link", name="run")).to_have_attribute("href", re.compile("#runs:0+aa$"))
+    page.set_viewport_size({"width": 360, "height": 740})
+    name = page.locator("tbody .c-name").first.bounding_box()
+    assert name is not None
+    assert name["width"] >= 70, "its name is still to be read on a phone"
 
 
 def test_a_gate_that_closes_meanwhile_appears_by_itself(login: Page, server: Server) -> None:

@@ -85,7 +85,7 @@ def test_a_schedule_is_set_by_times_and_days_and_its_next_starts_are_listed(shel
     ]
     assert to_json(shell.schedule)["windows"] == [WINDOW]
     assert shell("strategy schedule ID") == 0
-    assert shell.out.splitlines()[1] == "Next start Mon 23 Nov 09:20, in 20 min."
+    assert shell.out.splitlines()[1] == "Next start Mon 23 Nov 09:20 IST, in 20 min."
 
 
 @pytest.mark.parametrize(
@@ -123,6 +123,15 @@ def test_all_of_a_schedule_is_taken_from_a_file_as_it_was_shown(
         file.write_text(text)
         refused = shell.json("strategy schedule ID --json-file", str(file))
         assert (refused["success"], refused["error_code"]) == (False, code)
+
+
+def test_a_file_that_is_nested_too_deeply_is_refused_with_a_sentence(
+    shell: Shell, tmp_path: Path
+) -> None:
+    file = tmp_path / "deep.json"
+    file.write_text("[" * 100_000 + "]" * 100_000)
+    refused = shell.json("strategy schedule ID --json-file", str(file))
+    assert (refused["error_code"], "nested too deeply" in refused["message"]) == ("NOT_JSON", True)
 
 
 def test_a_schedule_is_cleared(shell: Shell) -> None:

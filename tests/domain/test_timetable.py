@@ -461,6 +461,17 @@ REFUSED = [
     (schedule("09:20 15:15", kind="manual"), NSE, "manual has no windows"),
     (schedule(kind="always", skipped=["2026-11-23"]), NSE, "no skipped dates"),
     (schedule("09:20 15:15", zone="Asia/Atlantis"), NSE, "There is no time zone 'Asia/Atlantis'"),
+    (schedule("09:20 15:15", zone="localtime"), NSE, "There is no time zone 'localtime'"),
+    (
+        Schedule(kind=ScheduleKind.ALWAYS, last_day=date(9999, 12, 31)),
+        NSE,
+        "The day 9999-12-31 is out of reach; give one from 2000 to 2100.",
+    ),
+    (
+        Schedule(kind=ScheduleKind.ALWAYS, first_day=date(1, 1, 1)),
+        NSE,
+        "The day 0001-01-01 is out of reach",
+    ),
     (schedule("09:20 15:15", first_day="2026-11-23", last_day="2026-11-20"), NSE, "swap them"),
     (
         schedule("09:20 15:15", first_day="2026-11-21", last_day="2026-11-22"),

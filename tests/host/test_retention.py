@@ -13,9 +13,11 @@ import pytest
 
 from algohost.domain.ids import RunId
 from algohost.domain.runs import Outcome, OutcomeKind, Run, RunState
-from algohost.host.retention import Keeping, Retention
-from algohost.store import run_logs
+from algohost.host import retention
+from algohost.host.retention import KEEP_EVENTS_DAYS, Keeping, Retention
+from algohost.store import host_events, run_logs
 from algohost.store import runs as stored_runs
+from algohost.store.host_events import HostEvent
 from tests.host.harness import ASHA, HostUnderTest
 
 KB = 1024
@@ -218,3 +220,31 @@ def test_the_database_is_asked_beside_the_loop(
     asyncio.run(check())
     assert threads
     assert threading.main_thread() not in threads
+
+
+def test_events_of_the_host_go_when_they_are_old_or_too_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "MOST_EVENTS", 3)
+
+    async def scenario() -> None:
+        shelf = Shelf(tmp_path, Keeping(runs=0, days=0, megabytes=0))
+        now = shelf.host.clock.now()
+
+        async def kept_of(ages: list[int]) -> list[str]:
+            def write(connection: Any) -> None:
+                for age in ages:
+                    at = now - timedelta(days=age)
+                    event = HostEvent(subject="s", at=at, kind="late_start", sentence=str(age))
+                    host_events.add(connection, event)
+
+            shelf.host.database.write_now(write)
+            await shelf.retention._swept(None)
+            found = shelf.host.database.read(lambda c: host_events.of_subject(c, "s"))
+            return [one.sentence for one in found]
+
+        assert await kept_of([KEEP_EVENTS_DAYS + 1, KEEP_EVENTS_DAYS - 1]) == ["399"]
+        assert await kept_of([4, 3, 2, 1]) == ["1", "2", "3"]
+        shelf.host.database.close()
+
+    asyncio.run(scenario())

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,11 +12,11 @@ from algohost.domain.instruments import Exchange
 from algohost.domain.restarts import Backoff
 from algohost.domain.runs import OutcomeKind
 from algohost.domain.schedules import Schedule
-from algohost.domain.strategies import Phase
+from algohost.domain.strategies import Gate, Phase, Strategy
 from algohost.store import occurrences as stored
 from tests.domain.test_timetable import schedule
 from tests.host.harness import ASHA, RAVI
-from tests.host.scheduled import ScheduledHost, at, play
+from tests.host.scheduled import BROKER, ScheduledHost, at, play
 
 MONDAY = "2026-11-23/09:15–15:30"
 
@@ -766,6 +767,35 @@ def test_tomorrow_is_data(tmp_path: Path) -> None:
         await host.look(at("09:20"))
         today = await host.timetables.preview(ASHA, at("09:15").date())
         assert [one.row.state.value if one.row else None for one in today] == ["due", None]
+
+    play(tmp_path, scenario)
+
+
+def test_a_day_is_planned_with_one_read_and_all_gates_asked_at_once(tmp_path: Path) -> None:
+    """A gate that answers only once it is asked for both."""
+
+    async def scenario(host: ScheduledHost) -> None:
+        ids = {await host.scheduled(name=name) for name in ("EMA", "RSI")}
+        both, asked, reads = asyncio.Event(), set[str](), 0
+        read = host.database.read
+
+        async def closed(strategy: Strategy) -> tuple[Gate, ...]:
+            asked.add(strategy.id)
+            if asked == ids:
+                both.set()
+            await both.wait()
+            return (BROKER,)
+
+        def counted(work: Any) -> Any:
+            nonlocal reads
+            reads += 1
+            return read(work)
+
+        host.gates._sources["the broker session"].closed = closed  # type: ignore[method-assign]
+        host.database.read = counted  # type: ignore[assignment, method-assign]
+        plan = await host.timetables.preview(ASHA, at("09:15").date())
+        assert reads == 1
+        assert [one.gates for one in plan] == [(BROKER,), (BROKER,)]
 
     play(tmp_path, scenario)
 

@@ -74,6 +74,23 @@ def test_a_day_that_has_been_says_what_became_of_each_start(
     assert (start["state"], start["run_id"], start["late_ms"]) == ("started", run.id, 7)
 
 
+@pytest.mark.parametrize("later", ["unschedule", "schedule"])
+def test_what_became_of_a_start_stays_when_the_schedule_is_changed_afterwards(
+    world: World, people: People, scheduled: StrategyView, later: str
+) -> None:
+    """The server sleeps over the window; then somebody takes the schedule away, or changes it."""
+    world.clock.advance(timedelta(hours=9))
+    world.run(world.scheduler.look())
+    browser = world.browser(people.owner)
+    told = day(browser, "2025-06-02")
+    assert [one["state"] for one in told["starts"]] == ["missed"]
+    body = {"start_time": "10:00"} if later == "schedule" else None
+    assert browser.post(f"/python/{later}/{scheduled.strategy.id}", body).status == 200
+    world.run(world.scheduler.look())
+    (start,) = [one for one in day(browser, "2025-06-02")["starts"] if one["state"] == "missed"]
+    assert (start["span"], start["sentence"]) == ("09:35–15:15", told["starts"][0]["sentence"])
+
+
 def test_a_holiday_is_left_out_with_its_name(
     world: World, people: People, scheduled: StrategyView
 ) -> None:

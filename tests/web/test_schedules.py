@@ -129,6 +129,9 @@ def test_what_existing_clients_send_makes_one_window(
         ),
         ({**PLAIN, "late": "never"}, "late", None, "late must be one of catch_up, wait"),
         ({"kind": "sometimes"}, "kind", None, "kind must be one of"),
+        ({}, "kind", None, "says nothing of when"),
+        ({"stop_time": "15:25"}, "kind", None, "says nothing of when"),
+        ({"kind": "always", "last_day": "9999-12-31"}, "last_day", None, "is out of reach"),
     ],
 )
 def test_what_makes_no_sense_is_refused_where_it_is_wrong_and_in_the_preview_too(
@@ -217,7 +220,7 @@ def test_a_window_that_has_begun_already_is_said_to_be_left_out(
     told = browser.post(f"/python/schedule/{strategy_id}", PLAIN).json()
     assert told["next_text"] == (
         "The window until Mon 2 Jun 15:25 began before it was set, and is left out;"
-        " next start Tue 3 Jun 09:20"
+        " next start Tue 3 Jun 09:20 IST"
     )
 
 
@@ -287,12 +290,36 @@ def test_a_missed_start_is_told_wherever_the_strategy_is_shown(
     world.clock.advance(timedelta(hours=9))
     look(world)
     found = browser.get(f"/python/schedule/{strategy_id}").json()
-    assert found["warning"].startswith("Missed on Mon 2 Jun 09:35: ")
+    assert found["warning"].startswith("Missed on Mon 2 Jun 09:35 IST: ")
     assert found["history"]["occurrences"][0]["word"] == "Missed"
+    (event,) = browser.get(f"/python/schedule/{strategy_id}/history").json()["events"]
+    assert event["kind"] == "missed_start"
+    assert event["sentence"].startswith("The start at Mon 2 Jun 2025 09:35:00 IST was missed.")
     (status,) = browser.get("/python/status").json()["strategies"]
     assert (status["phase"], status["sentence"]) == ("stopped", found["warning"])
     browser.post(f"/python/schedule/{strategy_id}", PLAIN)
     assert browser.get(f"/python/schedule/{strategy_id}").json()["warning"] == ""
+
+
+def test_a_missed_start_is_not_hidden_by_how_an_older_run_ended(
+    world: World, browser: Browser, people: People, strategy_id: str
+) -> None:
+    """It ran and was stopped at 09:30; then the server sleeps over the window from 09:35."""
+    browser.post(f"/python/start/{strategy_id}")
+    world.settle(people.strategy.strategy.id)
+    (status,) = browser.get("/python/status").json()["strategies"]
+    browser.post(f"/python/stop/{strategy_id}")
+    world.keeper.exits(status["run_id"])
+    world.settle(people.strategy.strategy.id)
+    (status,) = browser.get("/python/status").json()["strategies"]
+    assert status["phase"] == "stopped"
+    assert status["sentence"].startswith("Stopped by ravi at ")
+    browser.post(f"/python/schedule/{strategy_id}", {"start_time": "09:35", "stop_time": "15:15"})
+    look(world)
+    world.clock.advance(timedelta(hours=9))
+    look(world)
+    (status,) = browser.get("/python/status").json()["strategies"]
+    assert status["sentence"].startswith("Missed on Mon 2 Jun 09:35 IST: ")
 
 
 def test_older_history_is_asked_for(world: World, people: People, strategy_id: str) -> None:

@@ -103,7 +103,7 @@ class ScheduleDay extends HTMLElement {
 
   #more(one: Start): HTMLElement[] {
     if (one.state !== "started") return [];
-    const said = [make("span", { class: "sub whitespace-nowrap" }, `${lateness(one.late_ms)} late`)];
+    const said = one.late_ms === null ? [] : [make("span", { class: "sub whitespace-nowrap" }, `${lateness(one.late_ms)} late`)];
     if (one.run_id) said.push(make("a", { class: "sub underline", href: `/python/${encodeURIComponent(one.strategy_id)}#runs:${one.run_id}` }, "run"));
     return said;
   }

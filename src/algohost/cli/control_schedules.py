@@ -58,7 +58,7 @@ class ScheduleControl:
         user, strategy_id = self._asked(request)
         self._host.strategies.get(user, strategy_id)
         found = await run_in_threadpool(
-            shown.history_json, self._host.timetables, user, strategy_id, int(limit)
+            shown.told_json, self._host.timetables, user, strategy_id, int(limit)
         )
         return JSONResponse({"success": True, **found})
 

@@ -95,14 +95,15 @@ def history(
 ) -> int:
     """Show what became of each start that a strategy's schedule expected."""
     path = f"/v1/strategies/{strategy_id}/schedule/history"
-    found = common.control().ask("GET", path, limit=limit)["occurrences"]
+    told = common.control().ask("GET", path, limit=limit)
+    found = told["occurrences"]
     rows = [
         (ist(one["at"]), one["word"], _late(one), one["run_id"], one["sentence"] or " ")
         for one in found
     ]
     heads = ["START", "RESULT", "LATE BY", "RUN", ""]
     lines = table(heads, rows) if rows else ["Nothing was due yet."]
-    answer(common.as_json, {"occurrences": found}, *lines)
+    answer(common.as_json, {"occurrences": found, "events": told["events"]}, *lines)
     return 0
 
 
@@ -134,7 +135,7 @@ def _window(at: str, parts: dict[str, Any]) -> dict[str, Any]:
     return {
         "start": _clock(at),
         "stop": None if until is None else _clock(until),
-        "weekdays": weekdays(parts["--days"] or _WORKDAYS),
+        "weekdays": weekdays(_WORKDAYS if parts["--days"] is None else parts["--days"]),
         "ends_next_day": bool(parts["--next-day"]),
     }
 
@@ -167,6 +168,9 @@ def _of_file(file: Path) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         message = f"{file} is not JSON (line {error.lineno}); write one object."
         raise Invalid(message, code="NOT_JSON") from error
+    except RecursionError:
+        message = f"{file} is nested too deeply for a schedule; write one object."
+        raise Invalid(message, code="NOT_JSON") from None
     inner = read.get("schedule", read) if isinstance(read, dict) else None
     if not isinstance(inner, dict):
         message = f"{file} holds no schedule; write one JSON object, as --json shows it."

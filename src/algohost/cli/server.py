@@ -51,6 +51,7 @@ async def _serve(settings: Settings) -> int:
         # What is here now stays: a full collection that goes through it stops the loop for some
         # 60 ms, at any moment. What comes later is collected as always.
         gc.freeze()
+        gc.enable()
         log.info("server_up web=%s feed=%s", settings.web_url, settings.feed_url)
         try:
             await web.serve()

@@ -1,5 +1,6 @@
 """``algohost serve``: one server in the foreground, on one data directory."""
 
+import gc
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,9 +31,13 @@ def serve(flags: Mapping[str, object], *, config: Path | None) -> int:
         ports.refuse_if_taken(settings.host, wanted)
         _log_to_stderr(loaded)
         slices.ask_for(slices.PROMPT)  # before there is a thread that would be without
-        from algohost.cli import server
+        gc.disable()  # a tenth of the way up goes into collections that find nothing
+        try:
+            from algohost.cli import server
 
-        return server.serve(settings)
+            return server.serve(settings)
+        finally:
+            gc.enable()
 
 
 def _log_to_stderr(loaded: Loaded) -> None:

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Final
 from zoneinfo import available_timezones
 
+from algohost.domain.calendar_rows import FIRST_YEAR, LAST_YEAR
 from algohost.domain.calendars import Calendar, Hours
 from algohost.domain.errors import Invalid
 from algohost.domain.schedules import (
@@ -26,6 +27,8 @@ MOST_INSIDE: Final = 900
 MOST_OUTSIDE: Final = 240
 """Minutes that it may lie before the open or after the close."""
 
+_NO_PLACES: Final = {"localtime", "Factory"}
+"""Names of the list of zones that mean the machine's own zone, and none."""
 _MOST_DAYS_TRIED: Final = 1_440
 _SECONDS_A_DAY: Final = 86_400
 _SECONDS_A_WEEK: Final = 7 * _SECONDS_A_DAY
@@ -58,11 +61,15 @@ def check(schedule: Schedule, calendar: Calendar) -> Schedule:
 
 @cache
 def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
+    return frozenset(available_timezones()) - _NO_PLACES
 
 
 def _check_dates(schedule: Schedule) -> None:
     first, last = schedule.first_day, schedule.last_day
+    for field, day in (("first_day", first), ("last_day", last)):
+        if day is not None and not FIRST_YEAR <= day.year <= LAST_YEAR:
+            said = f"The day {day} is out of reach; give one from {FIRST_YEAR} to {LAST_YEAR}."
+            raise _bad(field, said)
     if first is not None and last is not None and last < first:
         raise _bad("last_day", f"The last day {last} is before the first day {first}; swap them.")
     if len(schedule.skipped) > MOST_SKIPPED:

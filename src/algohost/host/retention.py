@@ -1,7 +1,7 @@
 """Which logs are kept: by count, by age and by their size together, for each strategy.
 
 The log of a live run and that of a strategy's newest run are never removed. A removed log's
-run says so, and its last lines stay with it.
+run says so, and its last lines stay with it. The events of the host are bounded here as well.
 """
 
 import asyncio
@@ -21,12 +21,16 @@ from algohost.domain.ports import Clock
 from algohost.host.registry import Registry
 from algohost.host.views import StrategyView
 from algohost.runner.log_holes import size_on_disk
-from algohost.store import run_logs
+from algohost.store import host_events, run_logs
 from algohost.store.database import Database
 from algohost.store.run_logs import LoggedRun
 
 log = logging.getLogger(__name__)
 
+KEEP_EVENTS_DAYS: Final = 400
+"""How long events of the host are kept: as long as the ledger of schedules."""
+MOST_EVENTS: Final = 100_000
+"""So many are kept at most, the newest."""
 _LOOK_SECONDS: Final = 3600.0
 
 
@@ -92,6 +96,16 @@ class Retention:
             log.info("logs_removed count=%d", len(gone))
         return len(gone)
 
+    async def forget_events(self) -> int:
+        """Removes events of the host that are too old or too many; says how many."""
+        before = self._clock.now() - timedelta(days=KEEP_EVENTS_DAYS)
+        gone = await self._database.write(
+            lambda c: host_events.forget(c, before=before, most=MOST_EVENTS)
+        )
+        if gone:
+            log.info("host_events_removed count=%d", gone)
+        return gone
+
     def _heard(self, view: StrategyView) -> None:
         is_live = view.latest is not None and view.latest.is_live
         if self._live.get(view.strategy.id) and not is_live:
@@ -102,6 +116,8 @@ class Retention:
     async def _swept(self, strategy_id: StrategyId | None) -> None:
         try:
             await self.sweep(strategy_id)
+            if strategy_id is None:
+                await self.forget_events()
         except (AlgohostError, OSError) as error:
             self.failures += 1
             log.warning("logs_not_looked_at strategy=%s reason=%s", strategy_id, error)

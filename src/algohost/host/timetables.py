@@ -1,6 +1,7 @@
 """What people do with schedules: set, clear, look at what was and what will be."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Protocol
@@ -9,9 +10,9 @@ from sqlalchemy import Connection
 
 from algohost.domain.calendars import Calendar, Knowledge, day_text
 from algohost.domain.expected import expected, upcoming
-from algohost.domain.ids import IST
+from algohost.domain.ids import IST, StrategyId
 from algohost.domain.instruments import Exchange
-from algohost.domain.ledger import LedgerRow
+from algohost.domain.ledger import TIMETABLE, LedgerRow
 from algohost.domain.ports import Clock
 from algohost.domain.schedules import Schedule
 from algohost.domain.strategies import Gate, Strategy, draft_gate
@@ -66,6 +67,11 @@ class Planned:
     def is_skipped(self) -> bool:
         """Whether it does not come."""
         return isinstance(self.entry, Skipped)
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether it comes, and nothing has become of it yet."""
+        return self.row is None and not self.is_skipped
 
     @property
     def sentence(self) -> str:
@@ -132,41 +138,46 @@ class Timetables:
     async def preview(self, user: User, day: date) -> Sequence[Planned]:
         """What the user's strategies will do, did or leave out on a date of India, by time."""
         start = datetime.combine(day, time(0), IST)
+        # a day more on either side: an edit of the calendar may have moved a start since
+        rows = self._database.read(lambda c: stored.between(c, start - _DAY, start + 2 * _DAY))
         found: list[Planned] = []
         for view in self._strategies.list(user):
-            if view.strategy.is_armed:
-                found += await self._planned(view, start, start + _DAY)
-        return sorted(found, key=lambda one: (one.start_at, one.view.strategy.name))
+            found += self._planned(view, rows.get(view.strategy.id, ()), start)
+        gates = await self._gates_of([one.view.strategy for one in found if one.is_ahead])
+        made = [
+            _held_back(one, gates[one.view.strategy.id]) if one.is_ahead else one for one in found
+        ]
+        return sorted(made, key=lambda one: (one.start_at, one.view.strategy.name))
 
-    async def _planned(
-        self, view: StrategyView, start: datetime, end: datetime
+    def _planned(
+        self, view: StrategyView, ledger: Sequence[LedgerRow], start: datetime
     ) -> Sequence[Planned]:
-        strategy = view.strategy
+        """What is planned for one strategy, before anybody has looked at gates; and what became
+        of starts that a schedule expected which has been changed since."""
+        strategy, end = view.strategy, start + _DAY
         set_at = strategy.schedule_set_at or start
-        rows = self._rows(strategy, start)
+        rows = {row.key: row for row in ledger}
         entries = expected(strategy.schedule, self._calendar(strategy.exchange), set_at, start, end)
-        # what is always wanted belongs to the day on which it was set
-        chosen = [one for one in entries if start <= one.start_at < end]
-        open_ = [one for one in chosen if one.occurrence is not None and one.key not in rows]
-        gates = await self._gates_of(strategy) if open_ else ()
-        return [
-            Planned(
-                view=view,
-                entry=one.entry,
-                gates=(*gates, *_gate_of(strategy, one.entry)) if one in open_ else (),
-                row=rows.get(one.key),
-            )
-            for one in chosen
-            if one.start_at >= set_at or one.key in rows
+        planned = [
+            Planned(view=view, entry=one.entry, row=rows.pop(one.key, None))
+            for one in entries
+            # what is always wanted belongs to the day on which it was set
+            if start <= one.start_at < end and (one.start_at >= set_at or one.key in rows)
+        ]
+        former = [row for row in rows.values() if row.by != TIMETABLE]
+        return planned + [
+            Planned(view=view, entry=_entry_of(row), row=row)
+            for row in former
+            if start <= row.start_at < end
         ]
 
-    async def _gates_of(self, strategy: Strategy) -> tuple[Gate, ...]:
-        draft = () if strategy.problem is None else (draft_gate(strategy.problem),)
-        return (*await self._gates.closed(strategy), *draft)
-
-    def _rows(self, strategy: Strategy, start: datetime) -> dict[str, LedgerRow]:
-        found = self._database.read(lambda c: stored.since(c, start, strategy.id))
-        return {row.key: row for row in found.get(strategy.id, ())}
+    async def _gates_of(
+        self, strategies: Sequence[Strategy]
+    ) -> Mapping[StrategyId, tuple[Gate, ...]]:
+        """What holds each back now; all are asked at once: one that hangs is waited for once."""
+        distinct = {strategy.id: strategy for strategy in strategies}
+        found = await asyncio.gather(*map(self._gates.closed, distinct.values()))
+        return dict(zip(distinct, found, strict=True))
 
     # ---- setting
 
@@ -212,6 +223,24 @@ class Timetables:
 
     def _calendar(self, exchange: str) -> Calendar:
         return self._calendars.of(Exchange(exchange))
+
+
+def _entry_of(row: LedgerRow) -> Occurrence:
+    """The window that a row is about, where the schedule does not have it any more."""
+    return Occurrence(
+        date=row.start_at.astimezone(IST).date(),
+        window=0,
+        start_at=row.start_at,
+        ends_at=row.ends_at,
+        stops=row.stops,
+    )
+
+
+def _held_back(planned: Planned, gates: tuple[Gate, ...]) -> Planned:
+    """With everything that would hold the start back."""
+    strategy = planned.view.strategy
+    draft = () if strategy.problem is None else (draft_gate(strategy.problem),)
+    return replace(planned, gates=(*gates, *draft, *_gate_of(strategy, planned.entry)))
 
 
 def _gate_of(strategy: Strategy, entry: Occurrence | Skipped) -> tuple[Gate, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from algohost.store.tables import host_events
 
@@ -30,6 +30,13 @@ def add(connection: Connection, event: HostEvent) -> None:
             sentence=event.sentence[:500],
         )
     )
+
+
+def forget(connection: Connection, *, before: datetime, most: int) -> int:
+    """Removes what happened before then, and all but the newest ``most``; says how many."""
+    newest = select(func.max(host_events.c.sequence)).scalar_subquery()
+    old = (host_events.c.at < before) | (host_events.c.sequence <= newest - most)
+    return connection.execute(delete(host_events).where(old)).rowcount
 
 
 def of_subject(connection: Connection, subject: str, *, limit: int = 20) -> Sequence[HostEvent]:

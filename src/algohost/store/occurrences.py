@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, delete, select
+from sqlalchemy import Connection, RowMapping, Select, delete, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from algohost.domain.errors import Conflict
@@ -83,10 +83,17 @@ def since(
     )
     if strategy_id is not None:
         chosen = chosen.where(occurrences.c.strategy_id == strategy_id)
-    found: defaultdict[StrategyId, list[LedgerRow]] = defaultdict(list)
-    for row in connection.execute(chosen.order_by(occurrences.c.start_at)).mappings():
-        found[StrategyId(row["strategy_id"])].append(_from_row(row))
-    return found
+    return _by_strategy(connection, chosen)
+
+
+def between(
+    connection: Connection, start: datetime, end: datetime
+) -> Mapping[StrategyId, Sequence[LedgerRow]]:
+    """The rows of all strategies that start in ``[start, end)``, by strategy."""
+    chosen = select(occurrences).where(
+        occurrences.c.start_at >= start, occurrences.c.start_at < end
+    )
+    return _by_strategy(connection, chosen)
 
 
 def newest(connection: Connection, strategy_id: StrategyId, *, limit: int) -> Sequence[LedgerRow]:
@@ -118,6 +125,15 @@ def looked(connection: Connection, at: datetime) -> None:
     connection.execute(
         row.on_conflict_do_update(index_elements=[last_looks.c.who], set_={"at": row.excluded.at})
     )
+
+
+def _by_strategy(
+    connection: Connection, chosen: Select[Any]
+) -> Mapping[StrategyId, Sequence[LedgerRow]]:
+    found: defaultdict[StrategyId, list[LedgerRow]] = defaultdict(list)
+    for row in connection.execute(chosen.order_by(occurrences.c.start_at)).mappings():
+        found[StrategyId(row["strategy_id"])].append(_from_row(row))
+    return found
 
 
 def _to_row(row: LedgerRow) -> dict[str, object]:

@@ -16,7 +16,7 @@ from algohost.domain.restarts import Again
 from algohost.domain.strategies import Gate, Phase
 from algohost.domain.users import User, paper_account
 from algohost.host.views import StrategyView
-from algohost.web.schedule_words import short, unmet
+from algohost.web.schedule_words import short, standing
 
 if TYPE_CHECKING:
     from algohost.broker.gateway import Gateway
@@ -56,7 +56,7 @@ def _row(view: StrategyView, owner: User, ledger: "_Ledger") -> dict[str, Any]:
         "exchange": strategy.exchange,
         "mode": strategy.mode.value,
         "phase": view.phase.value,
-        "sentence": view.sentence or unmet(view),
+        "sentence": standing(view),
         "flags": [{"kind": one.ailment.value, "sentence": one.sentence} for one in view.flags],
         "gates": [gate_json(one) for one in view.gates],
         "restart": _restart(view),

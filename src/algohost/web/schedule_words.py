@@ -15,6 +15,7 @@ from algohost.domain.schedules import (
     Window,
     moment_text,
 )
+from algohost.domain.strategies import Phase
 from algohost.host.views import StrategyView
 
 _RUN_OF_DAYS: Final = 3
@@ -51,7 +52,17 @@ def unmet(view: StrategyView) -> str:
         return ""
     if set_at is not None and last.start_at < set_at:
         return ""  # of another schedule
-    return f"{word} on {at_text(last.start_at)}: {last.sentence}"
+    return f"{word} on {at_text(last.start_at)} IST: {last.sentence}"
+
+
+def standing(view: StrategyView) -> str:
+    """The sentence that a person reads first. At rest that is the newest thing that happened: a
+    start that did not come is not hidden by how an older run ended."""
+    run, last, said = view.latest, view.occurrence, unmet(view)
+    is_newer = run is None or (last is not None and run.created_at < last.start_at)
+    if said and is_newer and view.phase is Phase.STOPPED:
+        return said
+    return view.sentence or said
 
 
 def days_text(days: frozenset[Weekday]) -> str:

@@ -69,6 +69,9 @@ def taken(body: Mapping[str, Any]) -> tuple[dict[str, Any], Exchange | None]:
     exchange = _exchange(named) if named else None
     if "start_time" in fields or "days" in fields:
         return _of_client(fields), exchange
+    if "kind" not in fields:  # an empty object is no wish to have the schedule taken away
+        message = "The schedule says nothing of when; send its kind, or a start_time and days."
+        raise Invalid(message, code="BAD_SCHEDULE", details={"field": "kind"})
     return fields, exchange
 
 
@@ -170,14 +173,14 @@ def next_start(host: "Host", user: User, strategy_id: str) -> datetime | None:
 
 
 def _next_text(strategy: Strategy, held: Occurrence | None, next_at: datetime | None) -> str:
-    """``Next start Mon 23 Nov 09:20``, and the window that it is in."""
+    """``Next start Mon 23 Nov 09:20 IST``, and the window that it is in."""
     if not strategy.is_armed:
         return ""
     following = "" if next_at is None else f"next start {at_text(next_at)}"
     said = "; ".join(part for part in (_window_text(strategy, held), following) if part)
     if not said and strategy.schedule.kind is ScheduleKind.WINDOWS:
         return _NEVER
-    return said[:1].upper() + said[1:]
+    return f"{said[:1].upper()}{said[1:]} IST" if said else ""
 
 
 def _window_text(strategy: Strategy, held: Occurrence | None) -> str:
@@ -200,6 +203,16 @@ def history_json(
         "occurrences": [occurrence_json(one) for one in found[:limit]],
         "older": min(limit + 2 * PAGE, MOST_HISTORY) if has_more else None,
     }
+
+
+def told_json(
+    timetables: "Timetables", user: User, strategy_id: str, limit: int
+) -> dict[str, Any]:
+    """As ``history_json``, with what was told of late, missed and blocked starts."""
+    found = history_json(timetables, user, strategy_id, limit)
+    events = timetables.events(user, strategy_id, limit=max(1, min(limit, MOST_HISTORY)))
+    told = [{"at": iso(one.at), "kind": one.kind, "sentence": one.sentence} for one in events]
+    return {**found, "events": told}
 
 
 def occurrence_json(one: "LedgerRow") -> dict[str, Any]:
@@ -315,7 +328,7 @@ async def history(request: Request) -> Response:
     text = request.query_params.get("limit", str(PAGE))
     if not re.fullmatch(r"\d{1,4}", text):
         raise Invalid(f"limit must be a whole number up to {MOST_HISTORY}.", code="BAD_FIELDS")
-    found = await run_in_threadpool(history_json, host.timetables, user, strategy_id, int(text))
+    found = await run_in_threadpool(told_json, host.timetables, user, strategy_id, int(text))
     return done("", **found)
 
 
