@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from algohost.runner import zygote as zygote_module
+from algohost.runner import forks
 from algohost.runner.journal import Journal
 from algohost.runner.zygote import Zygote
 
@@ -76,7 +76,7 @@ def test_a_launch_is_refused_where_the_system_cannot_fork(
         raise OSError(errno.EAGAIN, "x")
 
     monkeypatch.setattr(os, "fork", fork)
-    monkeypatch.setattr(zygote_module, "_check_single_threaded", lambda: None)
+    monkeypatch.setattr(forks, "check_single_threaded", lambda: None)
     end = bench.connect()
     assert bench.ask(end, {"do": "hello"})["told"] == "hello"
     answer = bench.ask(end, {"do": "launch", "run": "a"}, request_fd)
@@ -107,7 +107,7 @@ def test_a_start_that_cannot_be_written_down_does_not_happen(
         raise OSError(errno.ENOSPC, "x")
 
     monkeypatch.setattr(bench.journal, "append", append)
-    monkeypatch.setattr(zygote_module, "_check_single_threaded", lambda: None)
+    monkeypatch.setattr(forks, "check_single_threaded", lambda: None)
     end = bench.connect()
     bench.ask(end, {"do": "hello"})
     socket.send_fds(end, [b'{"do":"launch","run":"a"}'], [request_fd])

@@ -41,11 +41,11 @@ from algohost.host.keeper import RunKeeper
 from algohost.host.launch import Launching
 from algohost.host.launch_values import LaunchVariables
 from algohost.host.outcomes import events_of, has_words, hidden, trouble_in_words
+from algohost.host.preparing import Preparing
 from algohost.host.registry import Registry
 from algohost.host.strangers import end_strangers
 from algohost.host.tokens import TokenIndex
 from algohost.host.views import StrategyView
-from algohost.runner.messages import LaunchSpec
 from algohost.store import occurrences as stored_occurrences
 from algohost.store import run_logs
 from algohost.store import runs as stored_runs
@@ -87,11 +87,12 @@ class Reconciler:
         self._registry = registry
         self._agent = agent
         self._launching = launching
-        self._variables = variables
         self._token_index = token_index
         self._grace_seconds = grace_seconds
         self._backoff = backoff
-        self._environments = environments
+        self._preparing = Preparing(
+            database=database, variables=variables, environments=environments, launching=launching
+        )
         self._gates = gates
         self._last_lines = last_lines
         self._hide = hide
@@ -303,7 +304,14 @@ class Reconciler:
                 stored_runs.insert(connection, run, token_hash=token_hash)
                 stored_occurrences.answer(connection, run)
 
-        await self._database.write(write)
+        if run is not None:
+            self._preparing.begin(run, strategy, token)
+        try:
+            await self._database.write(write)
+        except BaseException:
+            if run is not None:
+                self._preparing.drop(run.id)
+            raise
         self._registry.put_strategy(strategy)
         if run is not None:
             self._minted[run.id] = token
@@ -315,14 +323,13 @@ class Reconciler:
         if gates := await self._closed_gates(
             strategy, None
         ):  # it may have been taken away meanwhile
+            self._preparing.drop(run.id)
             self._registry.put_gates(strategy.id, gates)
             return False
-        interpreter = await self._environments.interpreter(strategy, run.id)
         token = self._minted.pop(run.id, None) or await self._mint_again(run)
         self._token_index.add_run_token(tokens.hash_of(token), strategy, run.id)
         try:
-            spec = await asyncio.to_thread(self._spec, run, strategy, token, interpreter)
-            await self._agent.start(spec)
+            await self._agent.start(await self._preparing.spec(run, strategy, token))
         except (VaultProblem, Invalid) as error:  # never without its secrets, or less confined
             outcome = Outcome(kind=OutcomeKind.FAILED_TO_START, reason=error.message[:500])
             await self._record(run, Ended(at=self._clock.now(), outcome=outcome))
@@ -330,22 +337,6 @@ class Reconciler:
             self._registry.put_gates(strategy.id, (AGENT_AWAY,))
             return False
         return True
-
-    def _spec(
-        self, run: Run, strategy: Strategy, token: str, interpreter: str | None
-    ) -> LaunchSpec:
-        """In a thread: many files take a while to be read and put there, secrets to be opened."""
-        content = self._database.read(lambda c: stored_strategies.content(c, run.version_id))
-        values = self._variables.for_launch(strategy.id)
-        return self._launching.spec(
-            run,
-            strategy,
-            content,
-            token,
-            variables=values.plain,
-            secrets=values.secret,
-            interpreter=interpreter,
-        )
 
     async def _mint_again(self, run: Run) -> str:
         """A token for a run whose first one was lost with the server that made it."""

@@ -6,6 +6,10 @@ fork it writes ``started`` to the journal, then lets the child go, then tells it
 for each exit it writes ``exited``, then tells. So no line of a script runs before its start
 is on disk, and what happens while no agent lives is known.
 
+When nothing else is to be done it forks a child ahead of time, the spare: the next launch finds
+it there, and need not wait for a fork. It is a run's process like any other from its launch on,
+and nobody's before; it ends with the zygote.
+
 Its controller is the agent. A new one is answered only when the older ones have been drained
 and closed: after ``hello`` the journal is the truth. Killing the zygote leaves its runs alone.
 """
@@ -17,7 +21,6 @@ import os
 import selectors
 import signal
 import socket
-import struct
 import sys
 import time
 from collections import deque
@@ -25,20 +28,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from algohost.runner import child, confine, warm
+from algohost.runner import child, confine, connections, forks, warm
 from algohost.runner.frames import ZYGOTE_PROTOCOL
 from algohost.runner.journal import Journal
 from algohost.runner.processes import Processes, errno_words, exit_pair
-from algohost.runner.request import SETUP_FAILED
 
 assert sys.platform != "win32"
 
 _PATIENCE_SECONDS: Final = 60.0
 _LARGEST_DATAGRAM: Final = 64 * 1024
-
-
-class NotSingleThreadedError(RuntimeError):
-    """A fork would copy a process whose other threads are gone and whose locks may be held."""
+_SPARE_PAUSE_SECONDS: Final = 0.01
+"""Of quiet before a spare is forked: who has just been started has the machine first."""
 
 
 @dataclass(eq=False)
@@ -63,6 +63,8 @@ class Zygote:
         self._selector = selectors.DefaultSelector()
         self._controllers: list[_Controller] = []
         self._children: dict[int, str] = {}
+        self._spare: forks.Fork | None = None
+        self._may_spare = True
         self._is_leaving = False
         self._left_alone_at = time.monotonic()
         self._wake_read, self._wake_write = os.pipe()
@@ -80,7 +82,11 @@ class Zygote:
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
         self._selector.register(self._wake_read, selectors.EVENT_READ, self._wake)
         while not self._is_leaving:
-            for key, events in self._selector.select(self._wait_seconds()):
+            is_short = self._wants_spare()
+            happened = self._selector.select(
+                _SPARE_PAUSE_SECONDS if is_short else self._wait_seconds()
+            )
+            for key, events in happened:
                 if callable(key.data):
                     key.data()
                     continue
@@ -88,8 +94,13 @@ class Zygote:
                 if forked is not None:
                     return forked
             self._reap()
+            if is_short and not happened:
+                forked = self._fork_spare()
+                if forked is not None:
+                    return forked
             if self._wait_seconds() == 0:
                 break
+        self._end_spare()
         return None
 
     def _wait_seconds(self) -> float | None:
@@ -110,7 +121,7 @@ class Zygote:
             connection, _ = self._listener.accept()
         except OSError:
             return
-        if not _is_same_user(connection):
+        if not connections.is_same_user(connection):
             connection.close()
             return
         connection.settimeout(0)
@@ -156,7 +167,7 @@ class Zygote:
 
     def _hello(self, newcomer: _Controller) -> tuple[bytes, int] | None:
         for older in [one for one in self._controllers if one.is_current and one is not newcomer]:
-            while older in self._controllers and _has_more(older.socket):
+            while older in self._controllers and connections.has_more(older.socket):
                 forked = self._receive(older)
                 if forked is not None:
                     return forked
@@ -175,36 +186,64 @@ class Zygote:
         self, controller: _Controller, message: dict[str, Any], request: int
     ) -> tuple[bytes, int] | None:
         run_id = str(message.get("run"))
-        pipes: list[int] = []
         try:
-            _check_single_threaded()
-            pipes += os.pipe()  # go: the child waits for a byte
-            pipes += os.pipe()  # status: the child reports to the agent
-            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-            pid = os.fork()
-        except (OSError, NotSingleThreadedError) as error:
-            signal.pthread_sigmask(signal.SIG_SETMASK, [])
-            for descriptor in (*pipes, request):
-                os.close(descriptor)
-            if isinstance(error, OSError):
-                self._refuse(controller, run_id, f"Could not fork: {errno_words(error)}.")
-            else:
-                self._refuse(controller, run_id, str(error), is_for_good=True)
+            forks.check_single_threaded()
+            status_read, status_write = os.pipe()  # the child reports to the agent
+        except (OSError, forks.NotSingleThreadedError) as error:
+            os.close(request)
+            self._refuse(controller, run_id, error)
             return None
-        go_read, go_write, status_read, status_write = pipes
-        if pid == 0:
-            os.close(go_write)
-            os.close(status_read)
-            return self._be_child(request, go_read), status_write
-        for descriptor in (go_read, status_write, request):
+        spare, self._spare = self._spare, None
+        if spare is None or not spare.hand_over(request, status_write):
+            try:
+                spare = forks.fork()
+            except OSError as error:
+                for descriptor in (status_read, status_write, request):
+                    os.close(descriptor)
+                self._refuse(controller, run_id, error)
+                return None
+            if spare.pid == 0:
+                os.close(status_read)
+                self._leave_behind()
+                spare.wait_for_go()
+                return forks.read_all(request), status_write
+        for descriptor in (status_write, request):
             os.close(descriptor)
-        signal.pthread_sigmask(signal.SIG_SETMASK, [])
-        self._started(controller, run_id, pid, go_write, status_read)
+        self._started(controller, run_id, spare, status_read)
         return None
 
+    # ---- the child that is there before it is needed
+
+    def _wants_spare(self) -> bool:
+        is_served = any(one.is_current for one in self._controllers)
+        return self._spare is None and self._may_spare and is_served
+
+    def _fork_spare(self) -> tuple[bytes, int] | None:
+        """Forks it; in the spare, returns what a forked child returns, once it is launched."""
+        try:
+            forks.check_single_threaded()
+            spare = forks.fork()
+        except (OSError, forks.NotSingleThreadedError):
+            self._may_spare = False  # a launch forks for itself, and says what is wrong
+            return None
+        if spare.pid != 0:
+            self._spare = spare
+            return None
+        self._leave_behind()
+        child.rehearse()
+        request, status = spare.wait_for_launch()
+        spare.wait_for_go()
+        return forks.read_all(request), status
+
+    def _end_spare(self) -> None:
+        if self._spare is not None:
+            self._spare.end()
+            self._spare = None
+
     def _started(
-        self, controller: _Controller, run_id: str, pid: int, go: int, status: int
+        self, controller: _Controller, run_id: str, forked: forks.Fork, status: int
     ) -> None:
+        pid = forked.pid
         ticks = self._processes.start_ticks(pid)
         fact = {
             "fact": "started", "run": run_id, "pid": pid, "ticks": ticks, "at": time.time(),
@@ -212,27 +251,28 @@ class Zygote:
         }  # fmt: skip
         try:
             self._journal.append(fact)
-        except OSError as error:  # the child finds the pipe closed and ends; nothing has run
-            os.close(go)
+        except OSError as error:  # nothing has run
             os.close(status)
-            os.waitpid(pid, 0)
-            self._refuse(controller, run_id, f"Could not write the journal: {errno_words(error)}.")
+            forked.end()
+            why = f"Could not write the journal: {errno_words(error)}."
+            self._tell(controller, _refusal(run_id, why))
             return
         self._children[pid] = run_id
         descriptors = (os.pidfd_open(pid), status) if hasattr(os, "pidfd_open") else (status,)
-        with contextlib.suppress(BrokenPipeError):
-            os.write(go, b"G")
-        os.close(go)
+        with contextlib.suppress(OSError):  # it was killed: its end is heard of as any other
+            forked.let_go()
+        forked.socket.close()
         self._tell(controller, {"told": "started", **fact}, descriptors)
 
-    def _refuse(
-        self, controller: _Controller, run_id: str, why: str, *, is_for_good: bool = False
-    ) -> None:
-        message = {"told": "refused", "run": run_id, "message": why, "for_good": is_for_good}
-        self._tell(controller, message)
+    def _refuse(self, controller: _Controller, run_id: str, error: Exception) -> None:
+        if isinstance(error, OSError):
+            refusal = _refusal(run_id, f"Could not fork: {errno_words(error)}.")
+        else:
+            refusal = _refusal(run_id, str(error), is_for_good=True)
+        self._tell(controller, refusal)
 
-    def _be_child(self, request: int, go: int) -> bytes:
-        """Leaves nothing of the zygote in the child but its memory; waits for the go."""
+    def _leave_behind(self) -> None:
+        """Leaves nothing of the zygote in the child but its memory."""
         # objects first, numbers later: a selector is a reference cycle, and collected later it
         # would close a number that the script has opened again meanwhile
         signal.set_wakeup_fd(-1)
@@ -242,21 +282,20 @@ class Zygote:
         self._selector.close()
         os.close(self._wake_read)
         os.close(self._wake_write)
-        if os.read(go, 1) != b"G":
-            os._exit(SETUP_FAILED)
-        os.close(go)
-        with open(request, "rb") as file:
-            file.seek(0)
-            return file.read()
+        if self._spare is not None:
+            self._spare.socket.close()
 
     def _reap(self) -> None:
-        while self._children:
+        while self._children or self._spare is not None:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
                 return
             if pid == 0:
                 return
+            if self._spare is not None and pid == self._spare.pid:  # somebody has killed it
+                self._spare.socket.close()
+                self._spare = None
             run_id = self._children.pop(pid, None)
             if run_id is None:
                 continue
@@ -308,28 +347,8 @@ class Zygote:
         controller.unsent.clear()
 
 
-def _has_more(connection: socket.socket) -> bool:
-    """Whether a datagram is waiting; an end of file is none."""
-    try:
-        return bool(connection.recv(1, socket.MSG_PEEK))
-    except OSError:
-        return False
-
-
-def _is_same_user(connection: socket.socket) -> bool:
-    size = struct.calcsize("3i")
-    _, uid, _ = struct.unpack(
-        "3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-    )
-    return bool(uid == os.getuid())
-
-
-def _check_single_threaded() -> None:
-    threads = len(os.listdir("/proc/self/task"))
-    if threads != 1:
-        raise NotSingleThreadedError(
-            f"The zygote has {threads} threads and will not fork: an imported package starts them."
-        )
+def _refusal(run_id: str, why: str, *, is_for_good: bool = False) -> dict[str, Any]:
+    return {"told": "refused", "run": run_id, "message": why, "for_good": is_for_good}
 
 
 def main(search_path: list[str]) -> NoReturn:
@@ -349,8 +368,8 @@ def main(search_path: list[str]) -> NoReturn:
 
         ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
     try:
-        _check_single_threaded()
-    except NotSingleThreadedError as error:
+        forks.check_single_threaded()
+    except forks.NotSingleThreadedError as error:
         _announce({"refused": str(error), "problems": problems})
         sys.exit(1)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -205,9 +205,7 @@ def history_json(
     }
 
 
-def told_json(
-    timetables: "Timetables", user: User, strategy_id: str, limit: int
-) -> dict[str, Any]:
+def told_json(timetables: "Timetables", user: User, strategy_id: str, limit: int) -> dict[str, Any]:
     """As ``history_json``, with what was told of late, missed and blocked starts."""
     found = history_json(timetables, user, strategy_id, limit)
     events = timetables.events(user, strategy_id, limit=max(1, min(limit, MOST_HISTORY)))
