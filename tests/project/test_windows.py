@@ -21,7 +21,8 @@ IMPORTS = (
 import ctypes, importlib, json, os, pkgutil, signal, socket, subprocess, sys, types
 import algohost
 
-LINUX = ("algohost.runner.zygote", "algohost.runner.posix", "algohost.runner.confine.")
+LINUX = ("algohost.runner.zygote", "algohost.runner.forks", "algohost.runner.connections",
+         "algohost.runner.posix", "algohost.runner.confine.")
 WINDOWS = ("algohost.runner.windows", "algohost.runner.windows_calls")
 
 def names(but):

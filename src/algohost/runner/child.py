@@ -184,9 +184,10 @@ def _stand_back(group: str) -> None:
 
 def _first_to_go() -> int:
     """Before the agent and the server, also where these have been given a high place themselves,
-    as containers give it."""
-    with suppress(OSError, ValueError), open("/proc/self/oom_score_adj") as file:
-        return min(max(_OOM_SCORE, int(file.read()) + _OOM_DISTANCE), _HIGHEST_OOM_SCORE)
+    as containers give it. Asked of the parent: our own place may be from before."""
+    for process in (str(os.getppid()), "self"):
+        with suppress(OSError, ValueError), open(f"/proc/{process}/oom_score_adj") as file:
+            return min(max(_OOM_SCORE, int(file.read()) + _OOM_DISTANCE), _HIGHEST_OOM_SCORE)
     return _OOM_SCORE
 
 
