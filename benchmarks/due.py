@@ -153,12 +153,8 @@ def _strategy(number: int, now: datetime) -> Strategy:
 
 def _rival() -> Sequence[float]:
     try:
-        from apscheduler.jobstores.sqlalchemy import (  # type: ignore[import-not-found,unused-ignore]
-            SQLAlchemyJobStore,
-        )
-        from apscheduler.schedulers.asyncio import (  # type: ignore[import-not-found,unused-ignore]
-            AsyncIOScheduler,
-        )
+        from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
+        from apscheduler.schedulers.asyncio import AsyncIOScheduler
     except ImportError:
         return ()
 
