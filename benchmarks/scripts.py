@@ -10,7 +10,8 @@ print("TIMES", first, ready, flush=True)
 
 USED_AT_FIRST = """\
 import time
-print("USED", time.clock_gettime(time.CLOCK_PROCESS_CPUTIME_ID), flush=True)
+first = time.clock_gettime(time.CLOCK_MONOTONIC)
+print("USED", first, time.clock_gettime(time.CLOCK_PROCESS_CPUTIME_ID), flush=True)
 """
 
 DATA_FRAME = """\

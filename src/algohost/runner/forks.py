@@ -53,15 +53,21 @@ class Fork:
 
     def wait_for_launch(self) -> tuple[int, int]:
         """The descriptors of request and status. A child that nobody needs any more ends here."""
-        given, descriptors, _, _ = socket.recv_fds(self.socket, len(_GIVEN), 2)
-        if given != _GIVEN:
+        try:
+            given, descriptors, _, _ = socket.recv_fds(self.socket, len(_GIVEN), 2)
+        except OSError:  # the zygote was killed: seldom a plain end
             os._exit(0)
-        request, status = descriptors
-        return request, status
+        if given != _GIVEN or len(descriptors) != 2:
+            os._exit(SETUP_FAILED if given else 0)
+        return descriptors[0], descriptors[1]
 
     def wait_for_go(self) -> None:
         """Returns when the start is on disk; ends the child where it could not be written."""
-        if self.socket.recv(len(_GO)) != _GO:
+        try:
+            said = self.socket.recv(len(_GO))
+        except OSError:
+            said = b""
+        if said != _GO:
             os._exit(SETUP_FAILED)
         self.socket.close()
 
