@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,10 +72,8 @@ def test_runs_go_on_without_a_gap_and_are_adopted(lone: Callable[..., Driver], k
         pid = before[run_id].pid
         assert pid is not None
         until(lambda pid=pid: not is_alive(pid))  # type: ignore[misc]
-    began = time.monotonic()
     driver.connect()
     adopted = driver.facts()
-    assert time.monotonic() - began < 5
     assert {i: adopted[i].pid for i in ids[1:7]} == {i: before[i].pid for i in ids[1:7]}
     assert {adopted[i].state for i in ids[1:7]} == {"running"}
     for run_id in ids[1:7]:

@@ -3,7 +3,6 @@
 The strategies that were wanted last live and go on while they are looked at.
 """
 
-import contextlib
 import fcntl
 import itertools
 import re
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from algohost.domain.errors import AlgohostError
 from tests.chaos.orders import order_breaches
 from tests.chaos.world import HEAL_SECONDS, Member, World
 from tests.e2e.running import until
@@ -129,8 +129,11 @@ def _every_end_is_known(world: World) -> Iterator[str]:
 
 def _nothing_lives_after_the_last_stop(world: World) -> Iterator[str]:
     for member in world.members:
-        with contextlib.suppress(Exception):  # it may be stopped already
+        try:
             world.server.stop(member.strategy_id)
+        except AlgohostError as error:
+            if error.code != "NOT_RUNNING":
+                yield f"The last stop of {member.name} was answered with {error.code}: {error}"
     for member in world.members:
         lock = world.server.data_dir / "work" / member.strategy_id / "life.lock"
 

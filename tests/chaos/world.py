@@ -107,7 +107,10 @@ class World:
             self.server.kill(number)
 
     def _crash_server(self, fault: Fault) -> None:
-        """Restarts the server as one that dies at an exact boundary, and works until it does."""
+        """Restarts the server as one that dies at an exact boundary, and works until it does.
+
+        One that has not reached it is killed, or it would die while the checks look.
+        """
         self._end_server(signal.SIGKILL)
         self.server.launch(module="tests.chaos.crashing_server", **{VARIABLE: fault.boundary})
         deadline = time.monotonic() + 4
@@ -117,6 +120,7 @@ class World:
             self._command(self.members[number % len(self.members)], verb)
             number = number * 7 + 3
             time.sleep(0.05)
+        self._end_server(signal.SIGKILL)
 
     def _kill_everything(self, _: Fault) -> None:
         pids = self._agent_pids()

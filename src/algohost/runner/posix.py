@@ -130,10 +130,15 @@ def pipe_has_news(descriptor: int) -> bool:  # noqa: ARG001
 def start_fresh(
     command: Sequence[str], *, stdin: int, stdout: int, env: dict[str, str]
 ) -> "subprocess.Popen[bytes]":
-    """Starts the interpreter of a run, in a session of its own. Raises ``OSError``."""
-    return subprocess.Popen(  # noqa: S603 - the interpreter that a spec names
-        command, stdin=stdin, stdout=stdout, cwd="/", env=env, start_new_session=True
-    )
+    """Starts the interpreter of a run, in a session of its own, with every signal blocked until
+    ``open_to_signals``. Raises ``OSError``."""
+    mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        return subprocess.Popen(  # noqa: S603 - the interpreter that a spec names
+            command, stdin=stdin, stdout=stdout, cwd="/", env=env, start_new_session=True
+        )
+    finally:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
 
 
 def lead_session() -> None:
@@ -143,7 +148,7 @@ def lead_session() -> None:
 
 
 def reset_signals() -> None:
-    """Every signal as Python has it at its start, none blocked.
+    """Every signal as Python has it at its start, and blocked as before.
 
     ``signal`` makes an enum of all that it gives back, which takes most of its time.
     """
@@ -157,6 +162,13 @@ def reset_signals() -> None:
         if hasattr(_signal, name):
             _signal.signal(getattr(_signal, name), _signal.SIG_IGN)
     signal.set_wakeup_fd(-1)
+
+
+def open_to_signals() -> None:
+    """Takes what has come while signals were blocked, and all that comes from now on.
+
+    Raises what the handler of one that has come raises: ``KeyboardInterrupt``.
+    """
     _signal.pthread_sigmask(_signal.SIG_SETMASK, [])
 
 

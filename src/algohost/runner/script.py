@@ -64,6 +64,7 @@ def _new_main(path: str) -> types.ModuleType:
 
 def _execute(main: types.ModuleType, path: str, source: bytes) -> BaseException | None:
     try:
+        system.open_to_signals()  # a stop that came while the run was set up is the script's
         exec(compile(source, path, "exec", dont_inherit=True), main.__dict__)  # noqa: S102
     except BaseException as error:  # noqa: BLE001 - whatever the script raised is its own end
         return error

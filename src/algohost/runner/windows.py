@@ -280,6 +280,10 @@ def reset_signals() -> None:
     kernel.SetConsoleCtrlHandler(handler, True)  # noqa: FBT003 - its own
 
 
+def open_to_signals() -> None:
+    """Nothing to do: nothing blocks a console's events here."""
+
+
 def on_console_event(event: int) -> bool:
     """What CTRL_BREAK is to the script; called in a thread of the system's. Whether it is handled.
 
