@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from algohost.domain.errors import Unavailable
 
-HEAD: Final = "0008"
+HEAD: Final = "0013"
 """The newest revision that this program knows; a test holds it against the migrations."""
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
