@@ -18,7 +18,7 @@ from tests.host.harness import ASHA, HostUnderTest
 
 ACTS = (
     "start", "stop", "exit", "crash", "kill server", "agent away", "agent back", "lose reply",
-    "reboot", "later", "never", "on_failure", "always",
+    "reboot", "power cut", "later", "never", "on_failure", "always",
 )  # fmt: skip
 MOST_RESTARTS = 2
 STOPS = select(intents.c.number).where(intents.c.wanted == Wanted.STOPPED.value)
@@ -48,6 +48,8 @@ async def one_act(host: HostUnderTest, strategy_id: str, act: str) -> None:
                 host.keeper.exits(alive[0], code=None, signal=11, at=host.clock.now())
             case "reboot":
                 host.keeper.reboots()
+            case "power cut":
+                host.keeper.loses_power()
             case "later":
                 host.clock.advance(2)
             case "never" | "on_failure" | "always":
@@ -84,7 +86,9 @@ async def come_to_rest(host: HostUnderTest, strategy_id: str) -> None:
         return view.phase in at_rest and bool(not wanted or answered)
 
     await host.until(is_settled, "reality is what was wanted")
-    assert len(host.keeper.launches) == len(set(host.keeper.launches))
+    # a launch of which nobody has heard and that no disk remembers is made again; no other is
+    launches = list(zip(host.keeper.power_cuts_before, host.keeper.launches, strict=True))
+    assert len(launches) == len(set(launches))
     await be_given_up(host, strategy_id)
 
 

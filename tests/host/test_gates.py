@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 
 from algohost.domain.errors import Conflict, Unavailable
 from algohost.domain.ids import StrategyId
+from algohost.domain.runs import Run
 from algohost.domain.strategies import Gate, Phase, Strategy
 from algohost.host.checking import Checking
 from algohost.host.gates import GATE_TROUBLE, Gates
+from algohost.host.preparing import Preparing
+from algohost.runner.messages import LaunchSpec
 from tests.host.harness import ASHA, RAVI, HostUnderTest
 
 CLOSED = Gate(code="CLOSED", sentence="It is closed.")
@@ -80,6 +83,95 @@ def test_a_start_waits_with_its_gate_and_happens_once_when_the_gate_opens(tmp_pa
         assert len(host.keeper.launches) == 1
 
     play(tmp_path, scenario, state="closed")
+
+
+class KnowingGate(PlayedGate):
+    """A source that knows its answer by heart in some states, and notes who asked how."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(state)
+        self.glances = 0
+
+    def glance(self, strategy: Strategy) -> tuple[Gate, ...] | None:
+        self.glances += 1
+        if self.state == "broken":
+            raise OSError("the memory is gone")
+        if self.state == "unknown":
+            return None
+        return (CLOSED,) if self.state == "closed" else ()
+
+
+@pytest.mark.parametrize(
+    ("state", "is_looked_at", "phase_after"),
+    [
+        ("open", False, Phase.RUNNING),
+        ("closed", False, Phase.WAITING),
+        ("unknown", True, Phase.RUNNING),
+        ("broken", True, Phase.RUNNING),
+    ],
+)
+def test_who_knows_the_answer_is_asked_for_no_look(
+    tmp_path: Path, state: str, is_looked_at: bool, phase_after: Phase
+) -> None:
+    gate = KnowingGate(state)
+
+    async def scenario(host: HostUnderTest, _: PlayedGate) -> None:
+        made = (await host.add()).strategy.id
+        await host.service.start(ASHA, made)
+        await until(host, made, phase_after)
+        assert (gate.glances > 0, gate.looks > 0) == (True, is_looked_at)
+
+    async def main() -> None:
+        async with HostUnderTest(tmp_path, gates={"the gate": gate}) as host:
+            await scenario(host, gate)
+
+    asyncio.run(main())
+
+
+def test_a_launch_is_on_its_way_when_its_start_is_answered(tmp_path: Path) -> None:
+    """Making the answer must not keep the script waiting; its token is good from then on."""
+
+    async def main() -> None:
+        async with HostUnderTest(tmp_path, gates={"the gate": KnowingGate("open")}) as host:
+            made = (await host.add()).strategy.id
+            view = await host.service.start(ASHA, made)
+            assert view.latest is not None
+            assert list(host.tokens.live) == [view.latest.id]  # what it does before it may wait
+            await until(host, made, Phase.RUNNING)
+            assert host.keeper.launches == [view.latest.id]
+
+    asyncio.run(main())
+
+
+def test_a_gate_that_closes_at_the_last_moment_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill switch that is engaged while secrets are opened covers what is not launched yet."""
+    gate = KnowingGate("open")
+    made_spec = Preparing.spec
+
+    async def closing(self: Preparing, run: Run, strategy: Strategy, token: str) -> LaunchSpec:
+        spec = await made_spec(self, run, strategy, token)
+        gate.state = "closed"
+        return spec
+
+    monkeypatch.setattr(Preparing, "spec", closing)
+
+    async def main() -> None:
+        async with HostUnderTest(tmp_path, gates={"the gate": gate}) as host:
+            made = (await host.add()).strategy.id
+            view = await host.service.start(ASHA, made)
+            await host.until(lambda: host.service.get(ASHA, made).gates == (CLOSED,), "it says why")
+            assert host.keeper.launches == []
+            monkeypatch.undo()
+            gate.state = "open"
+            host.gates.changed()
+            await until(host, made, Phase.RUNNING)
+            assert view.latest is not None
+            assert host.keeper.launches == [view.latest.id]
+            assert len(host.tokens.live) == 1
+
+    asyncio.run(main())
 
 
 def test_a_gate_that_opens_without_a_word_is_found_by_the_next_look(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -54,6 +55,7 @@ class Handler(BaseHTTPRequestHandler):
             {"status": "success", "path": self.path, "sent": body.decode(),
              "cookie": self.headers.get("cookie"), "agent": self.headers.get("user-agent")}
         ).encode()  # fmt: skip
+        self.server.calls.append(self.headers.get(client.CALL_HEADER))
         self.send_response(status)
         self.send_header("content-length", str(len(text)))
         self.send_header("set-cookie", "session=1; path=/")
@@ -76,6 +78,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), Handler)
         self.seen: list[tuple[str, bytes]] = []
+        self.calls: list[str | None] = []
         self.connections = 0
         self.release = threading.Event()
         self.open: list[Any] = []
@@ -248,6 +251,28 @@ def test_a_forked_child_uses_a_connection_of_its_own(server: Server, quick: Any)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert answers == [f'{{"i":{i}}}' for i in range(20)]
     assert server.connections == 2
+
+
+def test_each_call_of_each_process_has_a_number_of_its_own(server: Server, quick: Any) -> None:
+    """By which the server knows one that somebody on the way has sent again."""
+    url, headers = f"http://{server.address}/api/v1/orders", {"Content-Type": "application/json"}
+    for _ in range(3):
+        quick.post(url, json={}, headers=headers)
+    pid = os.fork()
+    if pid == 0:
+        quick.post(url, json={})
+        os._exit(0)
+    os.waitpid(pid, 0)
+    mine, theirs = server.calls[:3], server.calls[3:]
+    assert all(
+        call is not None and re.fullmatch(r"[0-9a-f]{16}-\d+", call) for call in server.calls
+    )
+    assert len({call and call.partition("-")[0] for call in mine}) == 1
+    assert len(set(mine)) == 3
+    assert [call and call.partition("-")[0] for call in theirs] != [
+        mine[0] and mine[0].partition("-")[0]
+    ]
+    assert headers == {"Content-Type": "application/json"}  # the caller's own is left alone
 
 
 ELSEWHERE: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [

@@ -14,6 +14,7 @@ import pytest
 
 from algohost.runner import forks
 from algohost.runner.journal import Journal
+from algohost.runner.request import SETUP_FAILED
 from algohost.runner.zygote import Zygote
 
 
@@ -123,6 +124,82 @@ def test_a_start_that_cannot_be_written_down_does_not_happen(
     assert (answer["told"], answer["message"]) == ("refused", words)
     assert not (tmp_path / "ran").exists()
     assert bench.zygote._children == {}
+
+
+def test_a_spare_whose_start_cannot_be_written_down_is_ended(
+    bench: Bench, request_fd: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It has its launch by then, and waits for a word that does not come."""
+
+    def append(_fact: object) -> None:
+        raise OSError(errno.ENOSPC, "x")
+
+    monkeypatch.setattr(bench.journal, "append", append)
+    monkeypatch.setattr(forks, "check_single_threaded", lambda: None)
+    end = bench.connect()
+    bench.ask(end, {"do": "hello"})
+    parent = os.getpid()
+    forked = bench.zygote._fork_spare()
+    if os.getpid() != parent:  # as above
+        (tmp_path / "ran").touch()
+        os._exit(0)
+    spare = bench.zygote._spare
+    assert forked is None
+    assert spare is not None
+    answer = bench.ask(end, {"do": "launch", "run": "a"}, request_fd)
+    assert (answer["told"], answer["for_good"]) == ("refused", False)
+    with pytest.raises(ProcessLookupError):  # ended and waited for
+        os.kill(spare.pid, 0)
+    assert not (tmp_path / "ran").exists()
+    assert (bench.zygote._spare, bench.zygote._children) == (None, {})
+
+
+def test_a_spare_that_has_its_launch_and_hears_no_go_runs_nothing(
+    bench: Bench, request_fd: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The zygote was killed in between: nobody knows of a start, and another one may follow."""
+    monkeypatch.setattr(forks, "check_single_threaded", lambda: None)
+    parent = os.getpid()
+    bench.zygote._fork_spare()
+    if os.getpid() != parent:  # as above
+        (tmp_path / "ran").touch()
+        os._exit(0)
+    spare = bench.zygote._spare
+    assert spare is not None
+    said, status = os.pipe()
+    assert spare.hand_over(request_fd, status)
+    os.close(status)
+    spare.socket.close()
+    _, how = os.waitpid(spare.pid, 0)
+    assert os.waitstatus_to_exitcode(how) == SETUP_FAILED
+    assert os.read(said, 1) == b""
+    os.close(said)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_child_that_cannot_be_looked_at_is_ended_and_the_zygote_goes_on(
+    bench: Bench, request_fd: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No descriptor is left to look with: the runs of this zygote need their parent."""
+
+    def start_ticks(_pid: int) -> int:
+        raise OSError(errno.EMFILE, "x")
+
+    monkeypatch.setattr(bench.zygote._processes, "start_ticks", start_ticks)
+    monkeypatch.setattr(forks, "check_single_threaded", lambda: None)
+    end = bench.connect()
+    bench.ask(end, {"do": "hello"})
+    socket.send_fds(end, [b'{"do":"launch","run":"a"}'], [request_fd])
+    parent = os.getpid()
+    forked = bench.zygote._receive(bench.zygote._controllers[-1])
+    if os.getpid() != parent:  # as above
+        (tmp_path / "ran").touch()
+        os._exit(0)
+    assert forked is None
+    words = "Could not look at the child: Too many open files (EMFILE)."
+    assert json.loads(end.recv(65536))["message"] == words
+    assert bench.journal.read().facts == ()
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ from algohost.domain.strategies import Gate, Intent, Strategy, Wanted
 from algohost.domain.strategy_settings import StrategySettings
 from algohost.host import tokens
 from algohost.host.environments import Environments
-from algohost.host.gates import GateSource
+from algohost.host.gates import Gates
 from algohost.host.keeper import RunKeeper
 from algohost.host.launch import Launching
 from algohost.host.launch_values import LaunchVariables
@@ -74,7 +74,7 @@ class Reconciler:
         launching: Launching,
         variables: LaunchVariables,
         environments: Environments,
-        gates: GateSource,
+        gates: Gates,
         token_index: TokenIndex,
         grace_seconds: float,
         backoff: Backoff = Backoff(),  # noqa: B008 - frozen
@@ -101,6 +101,7 @@ class Reconciler:
         self._visits: dict[StrategyId, asyncio.Task[None]] = {}
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._minted: dict[RunId, str] = {}
+        self._is_running = False
         self.failures = 0
         agent.on_change(self._heard_of_run, self.look_at_all)
 
@@ -108,6 +109,18 @@ class Reconciler:
         """Has the loop visit a strategy soon."""
         self._dirty.add(strategy_id)
         self._wake.set()
+
+    async def begin(self, strategy_id: StrategyId) -> None:
+        """``look_at``, and lets the visit get as far as it can without waiting.
+
+        So a launch is on its way to the agent before the answer to who asked for it is made.
+        """
+        if not self._is_running or strategy_id in self._visits:  # it may wait for who asks
+            self.look_at(strategy_id)
+        else:
+            self._dirty.discard(strategy_id)
+            self._begin_visit(strategy_id)
+        await asyncio.sleep(0)
 
     def check_settings(self, settings: StrategySettings) -> None:
         """Raises ``Invalid`` for settings that no run may be launched with."""
@@ -128,6 +141,7 @@ class Reconciler:
         """The loop; ends when its task is cancelled. Runs are left as they are."""
         loop = asyncio.get_running_loop()
         look_at = loop.time() + _LOOK_SECONDS
+        self._is_running = True
         try:
             while True:
                 with contextlib.suppress(TimeoutError):
@@ -143,6 +157,7 @@ class Reconciler:
                     self._dirty.discard(strategy_id)
                     self._begin_visit(strategy_id)
         finally:
+            self._is_running = False
             for task in self._visits.values():
                 task.cancel()
 
@@ -155,8 +170,7 @@ class Reconciler:
         view = self._registry.find(strategy.id)
         latest = view.latest if view is not None else None
         gates = await self._closed_gates(wanted, latest)
-        sighting = self._agent.sighting(latest)
-        action = decide(wanted, latest, sighting, gates, now=self._clock.now())
+        action = decide(wanted, latest, self._agent.sighting(latest), gates, now=self._clock.now())
         run = self._new_run(wanted, attempt=0) if isinstance(action, Start) else None
         await self._commit(wanted, intent=True, run=run)
 
@@ -207,8 +221,7 @@ class Reconciler:
 
     async def _closed_gates(self, strategy: Strategy, latest: Run | None) -> tuple[Gate, ...]:
         """What holds a start back, looked at only where one may follow."""
-        is_live = latest is not None and latest.is_live
-        may_start = not is_live and strategy.intent.wanted is Wanted.RUNNING
+        may_start = strategy.intent.wanted is Wanted.RUNNING and not (latest and latest.is_live)
         return await self._gates.closed(strategy) if may_start else ()
 
     def _begin_visit(self, strategy_id: StrategyId) -> None:
@@ -320,23 +333,26 @@ class Reconciler:
     async def _launch(self, view: StrategyView) -> bool:
         run, strategy = view.latest, view.strategy
         assert run is not None, "only a run is launched"
-        if gates := await self._closed_gates(
-            strategy, None
-        ):  # it may have been taken away meanwhile
+        if gates := await self._gates.closed(strategy):  # it may have been taken away meanwhile
             self._preparing.drop(run.id)
             self._registry.put_gates(strategy.id, gates)
             return False
         token = self._minted.pop(run.id, None) or await self._mint_again(run)
         self._token_index.add_run_token(tokens.hash_of(token), strategy, run.id)
         try:
-            await self._agent.start(await self._preparing.spec(run, strategy, token))
+            spec = await self._preparing.spec(run, strategy, token)
+            gates = self._gates.glance(strategy)  # a kill switch waits for nobody's secrets
+            if not gates:
+                await self._agent.start(spec)
         except (VaultProblem, Invalid) as error:  # never without its secrets, or less confined
             outcome = Outcome(kind=OutcomeKind.FAILED_TO_START, reason=error.message[:500])
             await self._record(run, Ended(at=self._clock.now(), outcome=outcome))
         except AgentUnavailable:
-            self._registry.put_gates(strategy.id, (AGENT_AWAY,))
-            return False
-        return True
+            gates = (AGENT_AWAY,)
+        if gates:
+            self._minted[run.id] = token
+            self._registry.put_gates(strategy.id, gates)
+        return not gates
 
     async def _mint_again(self, run: Run) -> str:
         """A token for a run whose first one was lost with the server that made it."""

@@ -20,11 +20,11 @@ from algohost.runner import (
     plain_stream,
     records,
     script,
-    slices,
+    standing,
     stream,
     whereabouts,
 )
-from algohost.runner.bounds import NICENESS, Enforced
+from algohost.runner.bounds import Enforced
 from algohost.runner.journal import Fact, Journal
 from algohost.runner.mask import mask_of
 from algohost.runner.messages import LaunchSpec
@@ -34,24 +34,11 @@ from algohost.runner.request import SETUP_FAILED, Request, ready, ready_fact
 from algohost.runner.system import system
 
 _SET_DUMPABLE, _SET_NAME, _NO_NEW_PRIVS = 4, 15, 38
-_OOM_SCORE, _OOM_DISTANCE, _HIGHEST_OOM_SCORE = 500, 200, 1000
 _TWISTER_WORDS = 624
 
 
 class SetupError(Exception):
     """A run could not be set up; the sentence says at which step and why."""
-
-
-def rehearse() -> None:
-    """Does ahead what every run does at its start and what is the same for all of them.
-
-    What is done again at the start is quicker then: a page of memory that it writes to is the
-    child's own by now.
-    """
-    system.lead_session()
-    mask_of(["Zk" + "rehearsed" * 5])
-    _renew_modules()
-    gc.collect()
 
 
 def become(request: bytes, status: int, search_path: list[str]) -> NoReturn:
@@ -154,41 +141,27 @@ def _confine(wanted: Request, search_path: list[str]) -> tuple[Enforced, ...]:
     spec = wanted.spec
     if spec.confinement is not None:
         records.make_room(wanted.record)
-    return confine.apply(
-        confine.Run(
-            script=spec.script,
-            work=spec.cwd,
-            record=wanted.record,
-            search_path=tuple(search_path),
-            confinement=spec.confinement,
-            limits=spec.limits,
-        )
+    return confine.apply(places_of(wanted, search_path))
+
+
+def places_of(wanted: Request, search_path: list[str]) -> confine.Run:
+    """What confinement is told of a run."""
+    return confine.Run(
+        script=wanted.spec.script,
+        work=wanted.spec.cwd,
+        record=wanted.record,
+        search_path=tuple(search_path),
+        confinement=wanted.spec.confinement,
+        limits=wanted.spec.limits,
     )
 
 
 def _stand_back(group: str) -> None:
-    """Behind the server and everything else of this machine: for the processor, and when memory
-    runs out. Best effort; must come before the process is shut to its own user."""
-    if sys.platform != "linux":
-        return
+    """Must come before the process is shut to its own user."""
     if group:
         with _step(f"enter the control group {group}"), open(f"{group}/cgroup.procs", "w") as file:
             file.write("0")
-    for name, value in (("oom_score_adj", _first_to_go()), ("autogroup", NICENESS)):
-        with suppress(OSError), open(f"/proc/self/{name}", "w") as file:
-            file.write(str(value))
-    with suppress(OSError):
-        os.nice(NICENESS)
-    slices.ask_for(slices.USUAL)  # the agent's own are shorter
-
-
-def _first_to_go() -> int:
-    """Before the agent and the server, also where these have been given a high place themselves,
-    as containers give it. Asked of the parent: our own place may be from before."""
-    for process in (str(os.getppid()), "self"):
-        with suppress(OSError, ValueError), open(f"/proc/{process}/oom_score_adj") as file:
-            return min(max(_OOM_SCORE, int(file.read()) + _OOM_DISTANCE), _HIGHEST_OOM_SCORE)
-    return _OOM_SCORE
+    standing.step_back()
 
 
 @contextmanager
@@ -217,7 +190,13 @@ def _shut_off(run_id: str) -> None:
         with _step("give up privileges"):
             if prctl(option, value, 0, 0, 0) != 0:
                 raise OSError(ctypes.get_errno(), "prctl")
-    prctl(_SET_NAME, f"run-{run_id}"[:15].encode(), 0, 0, 0)
+    name_process(f"run-{run_id}")
+
+
+def name_process(name: str) -> None:
+    """What lists of processes call this one: the first 15 characters of ``name``."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SET_NAME, name[:15].encode(), 0, 0, 0)
 
 
 def _take_descriptors(spec: LaunchSpec, status: int) -> None:
@@ -233,14 +212,19 @@ def _take_descriptors(spec: LaunchSpec, status: int) -> None:
 
 def _take_environment(spec: LaunchSpec) -> None:
     kept = {name: os.environ[name] for name in system.SYSTEM_VARIABLES if name in os.environ}
-    for name in [*os.environ]:  # in half the time of clear()
-        del os.environ[name]
+    clear_environment()
     os.environ.update({**kept, **spec.env, **spec.secrets})
     system.renew_time_zone()
     with suppress(locale.Error):  # Python stays in the C locale, too
         locale.setlocale(locale.LC_CTYPE, "")
     if spec.env.get("PYTHONDONTWRITEBYTECODE"):
         sys.dont_write_bytecode = True
+
+
+def clear_environment() -> None:
+    """Leaves no variable."""
+    for name in [*os.environ]:  # in half the time of clear()
+        del os.environ[name]
 
 
 def _take_interpreter(spec: LaunchSpec, search_path: list[str]) -> None:
@@ -255,11 +239,11 @@ def _take_interpreter(spec: LaunchSpec, search_path: list[str]) -> None:
     sys.orig_argv[:] = [sys.executable, *sys.argv]
     folder = os.path.dirname(os.path.realpath(spec.script))
     sys.path[:] = search_path if sys.flags.safe_path else [folder, *search_path]
-    _renew_modules()
+    renew_modules()
     gc.enable()
 
 
-def _renew_modules() -> None:
+def renew_modules() -> None:
     """State that modules keep from before the fork and that must be the child's own."""
     loaded: dict[str, Any] = sys.modules
     if "numpy.random" in loaded:

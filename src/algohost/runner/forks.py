@@ -1,9 +1,12 @@
 """Forks of the zygote, and what the two sides say to each other before the first step of a run."""
 
 import contextlib
+import ctypes
 import os
+import select
 import signal
 import socket
+import struct
 import sys
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +17,8 @@ assert sys.platform != "win32"
 
 _GIVEN: Final = b"R"
 _GO: Final = b"G"
+_MASK_BYTES: Final = 128
+"""Of a set of signals; one of zeros blocks none."""
 
 
 class NotSingleThreadedError(RuntimeError):
@@ -32,6 +37,7 @@ class Fork:
     def hand_over(self, request: int, status: int) -> bool:
         """Gives a child that was forked ahead its launch. ``False``: it was killed, and is gone."""
         try:
+            os.kill(self.pid, signal.SIGCONT)  # our own child; somebody may have stopped it
             socket.send_fds(self.socket, [_GIVEN], [request, status])
         except OSError:
             self.end()
@@ -52,7 +58,13 @@ class Fork:
     # ---- in the child
 
     def wait_for_launch(self) -> tuple[int, int]:
-        """The descriptors of request and status. A child that nobody needs any more ends here."""
+        """The descriptors of request and status. A child that nobody needs any more ends here.
+
+        So does one that is sent a signal while it waits: it was meant for this process, and
+        not for the run that it may be some day.
+        """
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # the launch sets every signal anew
+        _wait_open_to_signals(self.socket.fileno())
         try:
             given, descriptors, _, _ = socket.recv_fds(self.socket, len(_GIVEN), 2)
         except OSError:  # the zygote was killed: seldom a plain end
@@ -89,6 +101,18 @@ def fork() -> Fork:
     theirs.close()
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     return Fork(pid=pid, socket=ours)
+
+
+def _wait_open_to_signals(descriptor: int) -> None:
+    """Returns when there is something to read, with every signal blocked as before.
+
+    Where something is there already, a signal stays for whoever opens to signals next.
+    """
+    poll = getattr(ctypes.CDLL(None), "ppoll", None)
+    if poll is None:  # macOS
+        return
+    wanted = ctypes.create_string_buffer(struct.pack("=ihh", descriptor, select.POLLIN, 0))
+    poll(wanted, ctypes.c_ulong(1), None, ctypes.create_string_buffer(_MASK_BYTES))
 
 
 def read_all(descriptor: int) -> bytes:

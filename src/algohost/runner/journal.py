@@ -5,6 +5,7 @@ lock; compaction replaces the file under the exclusive lock, and an append that 
 on the replaced file opens the new one. A line that cannot be read is reported and kept.
 """
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable
@@ -55,6 +56,12 @@ class Journal:
             return False
         _write(descriptor, fact)
         return True
+
+    def rehearse(self, fact: Fact) -> None:
+        """Makes a fact ready to be written, and writes nothing."""
+        with contextlib.suppress(OSError):
+            self.size()
+        _line(fact)
 
     def read(self) -> Reading:
         """All facts; the empty reading where there is no journal yet."""
@@ -137,8 +144,12 @@ def _fact(line: bytes) -> Fact | None:
     return fact if isinstance(fact, dict) and isinstance(fact.get("fact"), str) else None
 
 
+def _line(fact: Fact) -> bytes:
+    return json.dumps(fact, separators=(",", ":")).encode("ascii") + b"\n"
+
+
 def _write(descriptor: int, fact: Fact) -> None:
-    line = json.dumps(fact, separators=(",", ":")).encode("ascii") + b"\n"
+    line = _line(fact)
     size = os.fstat(descriptor).st_size
     if size and _byte_at(descriptor, size - 1) != b"\n":
         line = b"\n" + line  # after a torn line, so that only the torn one is lost

@@ -46,7 +46,19 @@ def run(path: str, source: bytes, on_end: Callable[[int, Reason | None], None]) 
     os._exit(status & 0xFF)  # tearing down would touch every page shared with the zygote
 
 
+def rehearse() -> None:
+    """Runs nothing as a script is run."""
+    main = _module("/nowhere/script.py")
+    exec(compile(b"import time\n", "<rehearsal>", "exec", dont_inherit=True), main.__dict__)  # noqa: S102
+
+
 def _new_main(path: str) -> types.ModuleType:
+    main = _module(path)
+    sys.modules["__main__"] = main
+    return main
+
+
+def _module(path: str) -> types.ModuleType:
     main = types.ModuleType("__main__")
     facts: dict[str, Any] = {
         "__file__": path,
@@ -58,7 +70,6 @@ def _new_main(path: str) -> types.ModuleType:
     if sys.version_info < (3, 15):
         facts["__cached__"] = None
     main.__dict__.update(facts)
-    sys.modules["__main__"] = main
     return main
 
 

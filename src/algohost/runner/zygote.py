@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from algohost.runner import child, confine, connections, forks, warm
+from algohost.runner import child, confine, connections, forks, rehearsal, standing, warm
 from algohost.runner.frames import ZYGOTE_PROTOCOL
 from algohost.runner.journal import Journal
 from algohost.runner.processes import Processes, errno_words, exit_pair
@@ -207,6 +207,7 @@ class Zygote:
                 self._leave_behind()
                 spare.wait_for_go()
                 return forks.read_all(request), status_write
+        self._may_spare = True
         for descriptor in (status_write, request):
             os.close(descriptor)
         self._started(controller, run_id, spare, status_read)
@@ -230,7 +231,7 @@ class Zygote:
             self._spare = spare
             return None
         self._leave_behind()
-        child.rehearse()
+        rehearsal.rehearse()
         request, status = spare.wait_for_launch()
         spare.wait_for_go()
         return forks.read_all(request), status
@@ -243,22 +244,24 @@ class Zygote:
     def _started(
         self, controller: _Controller, run_id: str, forked: forks.Fork, status: int
     ) -> None:
-        pid = forked.pid
-        ticks = self._processes.start_ticks(pid)
-        fact = {
-            "fact": "started", "run": run_id, "pid": pid, "ticks": ticks, "at": time.time(),
-            "zygote": os.getpid(),
-        }  # fmt: skip
+        pid, what = forked.pid, "look at the child"
         try:
+            fact = {
+                "fact": "started", "run": run_id, "pid": pid, "at": time.time(),
+                "ticks": self._processes.start_ticks(pid), "zygote": os.getpid(),
+            }  # fmt: skip
+            what = "write the journal"
             self._journal.append(fact)
         except OSError as error:  # nothing has run
             os.close(status)
             forked.end()
-            why = f"Could not write the journal: {errno_words(error)}."
+            why = f"Could not {what}: {errno_words(error)}."
             self._tell(controller, _refusal(run_id, why))
             return
         self._children[pid] = run_id
-        descriptors = (os.pidfd_open(pid), status) if hasattr(os, "pidfd_open") else (status,)
+        descriptors: tuple[int, ...] = (status,)
+        with contextlib.suppress(OSError, AttributeError):  # else the agent looks for itself
+            descriptors = (os.pidfd_open(pid), status)
         with contextlib.suppress(OSError):  # it was killed: its end is heard of as any other
             forked.let_go()
         forked.socket.close()
@@ -284,6 +287,7 @@ class Zygote:
         os.close(self._wake_write)
         if self._spare is not None:
             self._spare.socket.close()
+        standing.prepare()  # nothing here is a secret yet
 
     def _reap(self) -> None:
         while self._children or self._spare is not None:
@@ -293,9 +297,10 @@ class Zygote:
                 return
             if pid == 0:
                 return
-            if self._spare is not None and pid == self._spare.pid:  # somebody has killed it
+            if self._spare is not None and pid == self._spare.pid:
+                # somebody has killed it, or it cannot live: no other one before the next launch
                 self._spare.socket.close()
-                self._spare = None
+                self._spare, self._may_spare = None, False
             run_id = self._children.pop(pid, None)
             if run_id is None:
                 continue
@@ -363,10 +368,7 @@ def main(search_path: list[str]) -> NoReturn:
         # compiling has scattered what runs are to share, 2 MB for each: once more, from bytecode
         os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - our own command line
     confine.prepare()
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
+    standing.shut()
     try:
         forks.check_single_threaded()
     except forks.NotSingleThreadedError as error:

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, Select, delete, select
+from sqlalchemy import Connection, RowMapping, Select, bindparam, delete, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from algohost.domain.errors import Conflict
@@ -18,6 +18,11 @@ from algohost.store.types import insertion, utc_text
 
 _INSERT: Final = insertion(occurrences)
 _SCHEDULER: Final = "scheduler"
+_DUE_BY_INTENT: Final = select(occurrences).where(  # made once: each start waits for it
+    occurrences.c.strategy_id == bindparam("strategy_id"),
+    occurrences.c.intent_number == bindparam("intent_number"),
+    occurrences.c.state == OccurrenceState.DUE.value,
+)
 
 
 def add(connection: Connection, rows: Sequence[LedgerRow]) -> None:
@@ -48,12 +53,8 @@ def change(connection: Connection, before: LedgerRow, after: LedgerRow) -> None:
 
 def answer(connection: Connection, run: Run) -> None:
     """Says of what is due by the run's intent that it has started, with that run."""
-    waiting = (
-        (occurrences.c.strategy_id == run.strategy_id)
-        & (occurrences.c.intent_number == run.intent_number)
-        & (occurrences.c.state == OccurrenceState.DUE.value)
-    )
-    for row in connection.execute(select(occurrences).where(waiting)).mappings().all():
+    which = {"strategy_id": run.strategy_id, "intent_number": run.intent_number}
+    for row in connection.execute(_DUE_BY_INTENT, which).mappings().all():
         before = _from_row(row)
         change(connection, before, answered(before, run))
 

@@ -19,12 +19,13 @@ _NEWEST_FIRST: Final = (
     runs.c.created_at.desc(),
 )
 """The live run, then by intents and their restarts, which count up: a clock may be set back."""
+_INSERT: Final = runs.insert()  # made once: a start waits for it
 
 
 def insert(connection: Connection, run: Run, *, token_hash: str | None = None) -> None:
     """Keeps a new run. Raises ``Conflict`` while the strategy has another live one."""
     try:
-        connection.execute(runs.insert().values(**_to_row(run), token_hash=token_hash))
+        connection.execute(_INSERT, {**_to_row(run), "token_hash": token_hash})
     except IntegrityError as error:
         other = live_run_id(connection, run.strategy_id)
         if other is None:

@@ -21,6 +21,9 @@ class FakeKeeper:
         self.boot_id = "fake"
         self.specs: dict[str, LaunchSpec] = {}
         self.launches: list[str] = []
+        self.power_cuts = 0
+        self.power_cuts_before: list[int] = []
+        """How many there had been at each launch."""
         self.is_away = False
         self.refuses_with: str | None = None
         """Sentence with which the next launches fail, as a missing interpreter would."""
@@ -65,11 +68,24 @@ class FakeKeeper:
         self.known[run_id] = replace(fact, state="ended", exit=end)
         self._tell(run_id)
 
-    def reboots(self) -> None:
-        """The machine restarts: no process is left, nothing is remembered, another boot."""
-        self.known.clear()
+    def reboots(self, *, at: datetime | None = None) -> None:
+        """The machine restarts: no process is left, and its journal tells which there were.
+
+        ``at`` is when an agent is there again and sees that.
+        """
+        seen_at = _T0 + 60 if at is None else at.timestamp()
+        for run_id, fact in self.known.items():
+            if fact.state != "ended":
+                end = ExitFact(code=None, signal=None, how="unknown", ended_at=seen_at)
+                self.known[run_id] = replace(fact, state="ended", exit=end)
         self.boot_id += "'"
         self.returns()
+
+    def loses_power(self) -> None:
+        """As ``reboots``, and what was in the journal had not reached the disk."""
+        self.power_cuts += 1
+        self.known.clear()
+        self.reboots()
 
     def returns(self) -> None:
         """Answers again, with its snapshot."""
@@ -105,6 +121,7 @@ class FakeKeeper:
         if spec.run_id in self.known:
             return
         self.launches.append(spec.run_id)
+        self.power_cuts_before.append(self.power_cuts)
         self.specs[spec.run_id] = spec
         pid = 1000 + len(self.launches)
         fact = RunFact(

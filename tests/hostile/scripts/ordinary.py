@@ -88,7 +88,7 @@ def http_by_urllib() -> str:
 
 def http_by_requests() -> str:
     try:
-        import requests  # type: ignore[import-untyped]
+        import requests
     except ModuleNotFoundError:
         return "served"  # it is not installed here
     return str(requests.get(f"http://localhost:{PORT}/", timeout=5).text)

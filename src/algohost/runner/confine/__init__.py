@@ -14,7 +14,7 @@ from algohost.runner.confine.subjects import SUBJECTS, Run
 if sys.platform == "linux":
     from algohost.runner.confine import linux, places
 
-__all__ = ["SUBJECTS", "Run", "apply", "offers", "open_place_over", "prepare"]
+__all__ = ["SUBJECTS", "Run", "apply", "offers", "open_place_over", "prepare", "rehearse"]
 
 
 def apply(run: Run) -> tuple[Enforced, ...]:
@@ -49,6 +49,12 @@ def prepare() -> None:
     """Does now what is the same for every run, so that forks of this process need not."""
     if sys.platform == "linux":
         linux.prepare()
+
+
+def rehearse(run: Run) -> None:
+    """Does what ``apply`` does, and holds this process to nothing. Raises ``OSError``."""
+    if sys.platform == "linux":
+        linux.rehearse(run)
 
 
 def _nothing() -> tuple[Enforced, ...]:

@@ -74,6 +74,20 @@ def restrict(rules: Iterable[Rule], *, connect: Iterable[int] | None, version: i
     none. ``version`` is the ABI to use, at least 1. A rule whose path is not there is left
     out. ``no_new_privs`` must be set. Raises ``OSError``.
     """
+    ruleset = _made(rules, connect=connect, version=version)
+    try:
+        syscalls.call("landlock_restrict_self", ruleset, 0)
+    finally:
+        os.close(ruleset)
+
+
+def rehearse(rules: Iterable[Rule], *, connect: Iterable[int] | None, version: int) -> None:
+    """Does what ``restrict`` does, and holds nobody to it. Raises ``OSError``."""
+    os.close(_made(rules, connect=connect, version=version))
+
+
+def _made(rules: Iterable[Rule], *, connect: Iterable[int] | None, version: int) -> int:
+    """The descriptor of a set of rules."""
     has_short_table = version < len(_FILE_RIGHTS_OF_ABI)
     bits = _FILE_RIGHTS_OF_ABI[version] if has_short_table else _ALL_FILE_RIGHTS
     handled = (1 << bits) - 1
@@ -91,9 +105,10 @@ def restrict(rules: Iterable[Rule], *, connect: Iterable[int] | None, version: i
         if version >= 4:
             for port in connect or ():
                 add(ruleset, _NET_PORT, struct.pack("<QQ", _CONNECT_TCP, port), 0)
-        syscalls.call("landlock_restrict_self", ruleset, 0)
-    finally:
+    except BaseException:
         os.close(ruleset)
+        raise
+    return ruleset
 
 
 @cache

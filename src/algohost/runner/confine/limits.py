@@ -30,6 +30,13 @@ def put_on(limits: Limits) -> list[Enforced]:
     return [_memory(limits.memory_bytes, limits.threads), _open_files(limits.open_files)]
 
 
+def rehearse() -> None:
+    """Does what ``put_on`` does, but for its effects. Raises ``OSError``."""
+    _data_bytes()
+    for which in (resource.RLIMIT_DATA, resource.RLIMIT_NOFILE):
+        resource.setrlimit(which, resource.getrlimit(which))
+
+
 def threads(count: int, why_not: str | None) -> Enforced:
     """Limits threads and processes, where this process is in a namespace of its own."""
     if not count:

@@ -68,6 +68,23 @@ def prepare() -> None:
         seccomp.prepare()
 
 
+def rehearse(run: Run) -> None:
+    """As ``confine.rehearse``."""
+    wanted = run.confinement
+    if wanted is None:
+        return
+    syscalls.prctl(_GET_DUMPABLE)
+    limits.rehearse()
+    if landlock.abi():
+        _hold_own_proc_folder()
+        rules = places.rules(_own_places(run, wanted))
+        places.opened_by(rules, run.record)
+        landlock.rehearse(rules, connect=wanted.ports, version=landlock.abi())
+    if seccomp.is_offered():
+        seccomp.rehearse(_filter(wanted, landlock.abi()))
+    _enforced(wanted, [])
+
+
 def offers() -> tuple[Enforced, ...]:
     """As ``confine.offers``."""
     why_not = spaces.why_threads_are_not_counted()
@@ -90,23 +107,28 @@ def _restrict(run: Run, wanted: Confinement) -> str | None:
     version, exposing = landlock.abi(), None
     if version:
         _hold_own_proc_folder()
-        own = places.Places(
-            script=run.script, work=run.work, record=run.record, search_path=run.search_path,
-            readable=wanted.readable, may_start_processes=wanted.may_start_processes,
-        )  # fmt: skip
-        rules = places.rules(own)
+        rules = places.rules(_own_places(run, wanted))
         exposing = places.opened_by(rules, run.record)
         landlock.restrict(rules, connect=wanted.ports, version=version)
     if seccomp.is_offered():
-        seccomp.install(
-            seccomp.Filter(
-                may_start_processes=wanted.may_start_processes,
-                may_use_udp=_may_use_udp(wanted),
-                only_own_signals=version < 6 and not wanted.may_start_processes,
-                may_truncate=version >= 3,
-            )
-        )
+        seccomp.install(_filter(wanted, version))
     return exposing
+
+
+def _own_places(run: Run, wanted: Confinement) -> places.Places:
+    return places.Places(
+        script=run.script, work=run.work, record=run.record, search_path=run.search_path,
+        readable=wanted.readable, may_start_processes=wanted.may_start_processes,
+    )  # fmt: skip
+
+
+def _filter(wanted: Confinement, version: int) -> seccomp.Filter:
+    return seccomp.Filter(
+        may_start_processes=wanted.may_start_processes,
+        may_use_udp=_may_use_udp(wanted),
+        only_own_signals=version < 6 and not wanted.may_start_processes,
+        may_truncate=version >= 3,
+    )
 
 
 def _hold_own_proc_folder() -> None:

@@ -115,10 +115,19 @@ def install(wanted: Filter) -> None:
 
     ``no_new_privs`` must be set. Raises ``OSError``.
     """
-    program = _for_pid(_template(wanted), os.getpid())
-    code = ctypes.create_string_buffer(program, len(program))
-    header = struct.pack("<HxxxxxxQ", len(program) // 8, ctypes.addressof(code))
+    code = _code(wanted)
+    header = struct.pack("<HxxxxxxQ", len(code) // 8, ctypes.addressof(code))
     syscalls.prctl(_SET_SECCOMP, _FILTER, header)
+
+
+def rehearse(wanted: Filter) -> None:
+    """Builds what ``install`` builds, and puts on nothing."""
+    _code(wanted)
+
+
+def _code(wanted: Filter) -> "ctypes.Array[ctypes.c_char]":
+    program = _for_pid(_template(wanted), os.getpid())
+    return ctypes.create_string_buffer(program, len(program))
 
 
 def prepare() -> None:
