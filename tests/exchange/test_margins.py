@@ -11,7 +11,7 @@ from tests.exchange.desk import EMA, RSI, Desk, quote
 # Orders placed one after another with Infosys at 100; what is held at the end.
 CASES = [
     ("MIS holds a fifth", "BUY 10 MARKET", "200"),
-    ("NRML holds the whole", "BUY 10 MARKET NRML", "1000"),
+    ("CNC holds the whole", "BUY 10 MARKET CNC", "1000"),
     ("CNC holds the whole", "BUY 10 MARKET CNC", "1000"),
     ("a short holds as a long does", "SELL 10 MARKET", "200"),
     ("an open order holds at its limit", "BUY 10 LIMIT 90", "180"),

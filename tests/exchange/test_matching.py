@@ -1,6 +1,7 @@
 """Matching, as tables: what is placed, what the market shows after, at which price it trades."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import pytest
@@ -9,7 +10,7 @@ from algohost.domain.errors import Invalid
 from algohost.domain.orders import Order, OrderChanges, OrderStatus
 from algohost.domain.quotes import Quote
 from algohost.exchange.events import Cancelled, Filled, Triggered
-from algohost.exchange.fills import AT_TOUCH, Fill
+from algohost.exchange.fills import AtTouch, Fill, Shown
 from tests.exchange.desk import EMA, INFY, RSI, TCS, Desk, quote
 
 
@@ -241,14 +242,11 @@ def test_changing_a_triggered_stop_asks_for_money_at_the_price_of_now() -> None:
     assert desk.state.hold <= desk.state.cash
 
 
-class Thirds:
+class Thirds(AtTouch):
     """Three units at most each time an order is looked at, at the touch."""
 
-    def arriving(self, order: Order, quote: Quote) -> Fill | None:
-        whole = AT_TOUCH.arriving(order, quote)
-        return whole and Fill(quantity=min(3, whole.quantity), price=whole.price)
-
-    resting = arriving
+    def arriving(self, order: Order, shown: Shown) -> Sequence[Fill]:
+        return [replace(f, quantity=min(3, f.quantity)) for f in super().arriving(order, shown)]
 
 
 def test_partial_fills_average_and_complete() -> None:

@@ -11,6 +11,8 @@ from algohost.domain.ids import OrderId
 from algohost.domain.instruments import InstrumentKey
 from algohost.domain.orders import OrderChanges, OrderRequest, OrderStatus, PriceType
 from algohost.exchange import rules
+from algohost.exchange.events import Accepted
+from algohost.exchange.fills import Fill
 from tests.exchange.desk import FUTURE, INFY, NIFTY, RSI, TCS, Desk, quote, request
 
 REFUSED: list[tuple[str, InstrumentKey, str]] = [
@@ -67,7 +69,10 @@ def test_a_closed_market_refuses_orders_and_still_cancels(desk: Desk) -> None:
     waiting = desk.place("BUY 1 LIMIT 90")
     desk.is_open = False
     refused = desk.place("BUY 1 LIMIT 90")
-    assert refused.reason == "The market is closed for NSE. Place the order when it opens."
+    assert refused.reason == (
+        "The market is closed for NSE, and after-market orders (AMO) are not taken. "
+        "Place the order when it opens."
+    )
     assert desk.cancel(waiting.id).status is OrderStatus.CANCELLED
 
 
@@ -93,12 +98,48 @@ def test_delivery_sells_what_its_own_book_holds_and_no_unit_twice(desk: Desk) ->
     assert desk.place("SELL 4 LIMIT 110 CNC").status is OrderStatus.OPEN
 
 
+def test_shares_are_not_carried_as_nrml_but_what_is_held_so_may_be_closed(desk: Desk) -> None:
+    """Accounts of before this was refused may hold some."""
+    why = "NRML is for derivatives. Use CNC for delivery or MIS for the day on NSE."
+    assert desk.place("BUY 10 MARKET NRML").reason == why
+    held = replace(desk.intended(request("BUY 10 MARKET NRML")), status=OrderStatus.OPEN)
+    desk.keep([Accepted(at=desk.at, order=held, reserve=Decimal(100))])
+    desk.keep(rules.filled(desk.state, held, Fill(quantity=10, price=Decimal(100)), at=desk.at))
+    assert desk.place("SELL 11 MARKET NRML").reason == why
+    assert desk.place("SELL 4 LIMIT 110 NRML").status is OrderStatus.OPEN
+    assert desk.place("SELL 6 MARKET NRML").status is OrderStatus.COMPLETE
+    assert desk.place("SELL 4 MARKET NRML").status is OrderStatus.COMPLETE
+    assert desk.place("BUY 1 MARKET NRML").reason == why
+
+
 def test_an_open_loss_counts_against_a_new_order(desk: Desk) -> None:
     """₹50,000 are held for 2,500 units at 100; at 85 they have lost ₹37,500."""
     desk.place("BUY 2500 MARKET")
     desk.show(quote(last="85"))
     refused = desk.place("BUY 1000 MARKET")
     assert refused.reason.startswith("Insufficient funds: needed ₹17,000.00, available ₹12,500.00")
+
+
+@pytest.mark.parametrize(
+    ("bought", "available"),
+    [
+        ("BUY 300 MARKET CNC", "70000"),  # paid in full: the loss is in what is held
+        ("BUY 1500 MARKET MIS", "25000"),  # ₹30,000 are held, and ₹45,000 are lost
+        ("BUY 300 MARKET CNC; BUY 1000 MARKET MIS", "20000"),
+        ("BUY 300 MARKET CNC; SELL 300 MARKET CNC", "100000"),
+        ("BUY 300 MARKET CNC; SELL 100 MARKET CNC", "80000"),
+    ],
+)
+def test_a_loss_on_what_was_paid_in_full_is_not_taken_twice(
+    desk: Desk, bought: str, available: str
+) -> None:
+    for asked in bought.split("; "):
+        desk.place(asked)
+    desk.show(quote(last="70"))
+    assert desk.state.available(desk.mark) == Decimal(available)
+    assert desk.state.funds(desk.mark, realised=Decimal(0)).available == Decimal(available)
+    desk.show(quote(last="1"))
+    assert desk.state.available(desk.mark) <= desk.state.cash - desk.state.hold
 
 
 Change = Callable[[Desk, OrderId], object]

@@ -1,6 +1,6 @@
 """What can be traded, and by which name."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
@@ -34,6 +34,10 @@ class InstrumentKey:
     exchange: Exchange
     symbol: str
 
+    def __hash__(self) -> int:
+        """Of the symbol alone, whose hash Python keeps: every quote is looked up by its key."""
+        return hash(self.symbol)
+
     def __str__(self) -> str:
         return f"{self.exchange}:{self.symbol}"
 
@@ -51,3 +55,6 @@ class Instrument:
     expiry: date | None = None
     strike: Decimal | None = None
     freeze_quantity: int | None = None
+    price_band: Decimal | None = field(default=None, compare=False)
+    """A share's daily price band in per cent; 0 where it has none because derivatives on it are
+    traded; None where it is not known. Lists of instruments do not keep it."""

@@ -15,6 +15,7 @@ from algohost.domain.orders import (
     OrderStatus,
     PriceType,
     Product,
+    Validity,
 )
 
 
@@ -65,6 +66,7 @@ def request_to_json(request: OrderRequest) -> dict[str, Any]:
         "price": str(request.price),
         "trigger_price": str(request.trigger_price),
         "disclosed_quantity": request.disclosed_quantity,
+        "validity": request.validity.value,
         "label": request.label,
     }
 
@@ -80,5 +82,6 @@ def request_from_json(body: Mapping[str, Any]) -> OrderRequest:
         price=Decimal(body["price"]),
         trigger_price=Decimal(body["trigger_price"]),
         disclosed_quantity=body["disclosed_quantity"],
+        validity=Validity(body.get("validity", Validity.DAY.value)),
         label=body["label"],
     )

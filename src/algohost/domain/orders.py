@@ -48,6 +48,15 @@ class Product(StrEnum):
     CNC = "CNC"
 
 
+class Validity(StrEnum):
+    """How long an order may wait."""
+
+    DAY = "DAY"
+    """Until the session of its exchange ends."""
+    IOC = "IOC"
+    """Not at all: what cannot trade when the order meets the market is cancelled."""
+
+
 class OrderStatus(StrEnum):
     """Where an order stands, in the words that the API gives to scripts."""
 
@@ -87,6 +96,7 @@ class OrderRequest:
     price: Decimal = Decimal(0)
     trigger_price: Decimal = Decimal(0)
     disclosed_quantity: int = 0
+    validity: Validity = Validity.DAY
     label: str = ""
     """The ``strategy`` text that the client sent; shown, never trusted."""
 
@@ -100,10 +110,12 @@ class OrderChanges:
     price: Decimal | None = None
     trigger_price: Decimal | None = None
     disclosed_quantity: int | None = None
+    by: str = ""
+    """Who wants it, for the record: ``strategy:<id>`` or ``account:<id>``."""
 
     def applied_to(self, request: OrderRequest) -> OrderRequest:
         """``request`` with these changes."""
-        given = {name: value for name, value in vars(self).items() if value is not None}
+        given = {n: value for n, value in vars(self).items() if n != "by" and value is not None}
         return replace(request, **given)
 
 
@@ -141,6 +153,8 @@ class Trade:
     quantity: int
     price: Decimal
     at: datetime
+    charges: Decimal = Decimal(0)
+    """Brokerage, taxes and fees of this fill, in rupees; the price is without them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +175,8 @@ class Position:
     sold_value: Decimal = Decimal(0)
     open_value: Decimal = Decimal(0)
     """What the open units cost, below zero for a short: the average price before its division."""
+    charges: Decimal = Decimal(0)
+    """Brokerage, taxes and fees of its trades; costs and P&L here are without them."""
 
     def unrealised(self, last: Decimal) -> Decimal:
         """What the open units would gain if they were closed at ``last``; exact."""
@@ -172,13 +188,19 @@ class Funds:
     """An account's money, in rupees."""
 
     cash: Decimal
-    """Opening cash and realised P&L together: what is there with no position open."""
+    """Opening cash and realised P&L less charges: what is there with no position open."""
     used_margin: Decimal
     realised: Decimal
     unrealised: Decimal
     collateral: Decimal = field(default=Decimal(0))
+    """Always zero on paper: holdings are not pledged."""
+    charges: Decimal = Decimal(0)
+    """The day's, which ``realised`` is without."""
+    covered: Decimal = Decimal(0)
+    """What of the open losses is on shares and options paid in full, whose cost is used margin."""
 
     @property
     def available(self) -> Decimal:
         """What a new order may use."""
-        return self.cash + self.collateral + min(self.unrealised, Decimal(0)) - self.used_margin
+        losses = min(self.unrealised + self.covered, Decimal(0))
+        return self.cash + self.collateral + losses - self.used_margin

@@ -12,119 +12,81 @@ An order moves along these arrows only::
         └──▶ open       └──▶ cancelled ◀┘
 """
 
-from collections import ChainMap
-from collections.abc import Callable, Container, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, MutableMapping
 from datetime import date, datetime
 from decimal import Decimal
-from itertools import chain
-from typing import Final, NamedTuple, Self
 
 from algohost.domain.errors import Conflict
-from algohost.domain.ids import IST, AccountId, OrderId
+from algohost.domain.ids import AccountId, OrderId
 from algohost.domain.instruments import InstrumentKey
 from algohost.domain.money import ZERO
-from algohost.domain.orders import Action, Book, Funds, Order, OrderStatus, Position, Product, Trade
+from algohost.domain.orders import Action, Book, Order, OrderStatus, Position, Trade
+from algohost.domain.values import changed
 from algohost.exchange import events as ev
-from algohost.exchange.layers import Layer
-from algohost.exchange.margins import (
-    FLAT_MARGIN,
-    NOTHING_OFFERED,
-    MarginModel,
-    Offered,
-    Resting,
-    hold_for,
+from algohost.exchange.account_reads import (
+    Marks,
+    Net,
+    day_in_india,
+    position_key,
 )
+from algohost.exchange.arrows import ARROWS
+from algohost.exchange.charges import FREE, Bill, ChargeModel, billed
+from algohost.exchange.drafts import Drafts, Story, Took
+from algohost.exchange.groups import Group, PositionKey
+from algohost.exchange.gtt_events import GttEvent, GttPlaced
+from algohost.exchange.gtt_table import GttTable
+from algohost.exchange.margins import FLAT_MARGIN, Exposure, MarginModel, Resting, hold_for
 from algohost.exchange.numbers import serial_of
-from algohost.exchange.positions import after_fill
+from algohost.exchange.performance import Performance
+from algohost.exchange.wakes import Wake, Wakes
 
-ARROWS: Final[Mapping[OrderStatus, frozenset[OrderStatus]]] = {
-    OrderStatus.OPEN: frozenset(
-        {
-            OrderStatus.OPEN,
-            OrderStatus.TRIGGER_PENDING,
-            OrderStatus.COMPLETE,
-            OrderStatus.CANCELLED,
-        }
-    ),
-    OrderStatus.TRIGGER_PENDING: frozenset(
-        {OrderStatus.TRIGGER_PENDING, OrderStatus.OPEN, OrderStatus.CANCELLED}
-    ),
-}
-"""Where an accepted order may go; a status that is not a key is final."""
-
-Marks = Callable[[InstrumentKey], Decimal | None]
-"""The last price of an instrument in rupees, or ``None`` where the market does not list it."""
+__all__ = ["ARROWS", "AccountState", "Group", "Marks", "PositionKey", "fold", "position_key"]
 
 
-class PositionKey(NamedTuple):
-    """What one position is kept under."""
-
-    book: Book
-    key: InstrumentKey
-    product: Product
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Group:
-    """One position and all that hangs on it."""
-
-    position: Position
-    opening: Position
-    """The position before the first trade of ``day``."""
-    day: date | None = None
-    """The day in IST of the newest trade."""
-    buys: Offered = NOTHING_OFFERED
-    """What its open orders may still buy."""
-    sells: Offered = NOTHING_OFFERED
-    hold: Decimal = ZERO
-
-    def opening_on(self, day: date) -> Position:
-        """The position as it stood when ``day`` began, ``day`` being today."""
-        return self.opening if self.day == day else self.position
-
-    def offering(self, item: Resting, *, sign: int) -> Self:
-        """With ``item`` among its open orders (``sign`` 1), or no longer among them (-1)."""
-        if item.order.request.action is Action.BUY:
-            return replace(self, buys=self.buys.plus(item, sign=sign))
-        return replace(self, sells=self.sells.plus(item, sign=sign))
-
-
-@dataclass(frozen=True, slots=True)
-class _Net:
-    """An instrument over all books: its units, and what they cost."""
-
-    quantity: int
-    open_value: Decimal
-
-
-class AccountState:
+class AccountState(Drafts):
     """The truth about one account after the events applied so far.
 
     Readers get immutable values. ``draft`` gives a state to try events on, at a cost that does
     not grow with the account.
     """
 
-    def __init__(self, account_id: AccountId, *, margin: MarginModel = FLAT_MARGIN) -> None:
+    def __init__(
+        self,
+        account_id: AccountId,
+        *,
+        margin: MarginModel = FLAT_MARGIN,
+        charges: ChargeModel = FREE,
+    ) -> None:
         self.account_id = account_id
         self.account_number = 0
         self.events = 0
         """How many events were applied: the number of the newest journal record."""
         self.deposits = ZERO
         self.realised = ZERO
-        """Realised P&L of all books since the account was opened."""
+        """Realised P&L of all books since the account was opened or reset."""
+        self.charges = ZERO
+        """Rupees of brokerage, taxes and fees since then, which ``realised`` is without."""
         self.hold = ZERO
         """Rupees held for positions and open orders."""
         self.last_order_serial = 0
         self.last_trade_serial = 0
         self._margin = margin
+        self._charging = charges
         self._orders: MutableMapping[OrderId, Order] = {}
         self._groups: MutableMapping[PositionKey, Group] = {}
         self._resting: MutableMapping[InstrumentKey, MutableMapping[OrderId, Resting]] = {}
-        self._net: MutableMapping[InstrumentKey, _Net] = {}
+        self._net: MutableMapping[InstrumentKey, Net] = {}
         self._order_days: dict[date, dict[Book, list[OrderId]]] = {}
         self._trade_days: dict[date, list[Trade]] = {}
         self._places: dict[Book, dict[PositionKey, None]] = {}
+        self._performances: dict[Book, Performance] = {}
+        self._bills: MutableMapping[OrderId, Bill] = {}
+        self._debited: MutableMapping[InstrumentKey, date] = {}
+        self._gtts = GttTable()
+        self._wakes: Wakes | None = Wakes()
+        """Of a draft there are none."""
+        self._story: Story | None = None
+        """Of a draft alone."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, AccountState) and vars(self) == vars(other)
@@ -134,94 +96,25 @@ class AccountState:
     # -- reading
 
     @property
-    def cash(self) -> Decimal:
-        """Money put in and realised P&L together."""
-        return self.deposits + self.realised
+    def gtts(self) -> GttTable:
+        """Every GTT; to be read only."""
+        return self._gtts
 
-    def order(self, order_id: OrderId) -> Order | None:
-        """The order of that number, if the account knows it."""
-        return self._orders.get(order_id)
+    def wake_of(self, key: InstrumentKey) -> Wake | None:
+        """Which prices of an instrument concern an order or a GTT."""
+        return None if self._wakes is None else self._wakes.of(key)
 
-    def orders_placed_on(self, day: date, books: Container[Book]) -> Sequence[Order]:
-        """The orders of a day in IST and of some books, in the order of their numbers."""
-        of_books = [ids for book, ids in self._order_days.get(day, {}).items() if book in books]
-        return [self._orders[order_id] for order_id in sorted(chain.from_iterable(of_books))]
+    def waits_in(self, key: InstrumentKey) -> bool:
+        """Whether a quote of an instrument can concern anything."""
+        wake = self.wake_of(key)
+        return wake is not None and not wake.is_empty
 
-    def trades_on(self, day: date) -> Sequence[Trade]:
-        """The trades of a day in IST, oldest first."""
-        return tuple(self._trade_days.get(day, ()))
-
-    def resting(self, key: InstrumentKey) -> Mapping[OrderId, Resting]:
-        """The orders of an instrument that may still trade, oldest first."""
-        return self._resting.get(key, {})
-
-    def open_orders(self) -> Sequence[Order]:
-        """All orders that may still trade."""
-        return [item.order for items in self._resting.values() for item in items.values()]
-
-    def groups(self) -> Mapping[PositionKey, Group]:
-        """Every position ever held, with its open orders."""
-        return self._groups
-
-    def groups_of(self, books: Container[Book]) -> Iterator[Group]:
-        """The positions ever held in ``books``, at a cost that grows with those alone."""
-        for book, places in self._places.items():
-            if book in books:
-                yield from (self._groups[place] for place in places)
-
-    def group(self, key: PositionKey) -> Group:
-        """One position with its open orders; a flat one where there never was a trade."""
-        found = self._groups.get(key)
-        if found is not None:
-            return found
-        flat = Position(book=key.book, key=key.key, product=key.product)
-        return Group(position=flat, opening=flat)
-
-    def unrealised(self, marks: Marks) -> Decimal:
-        """What all open units would gain at the marks; exact.
-
-        Units of an instrument that the market does not list are taken at what they cost.
-        """
-        value = ZERO
-        for key, net in self._net.items():
-            if net.quantity or net.open_value:
-                mark = marks(key)
-                value += ZERO if mark is None else net.quantity * mark - net.open_value
-        return value
-
-    def available(self, marks: Marks) -> Decimal:
-        """Rupees that a new order may use: cash less losses that are open, less what is held."""
-        return self.cash + min(self.unrealised(marks), ZERO) - self.hold
-
-    def funds(self, marks: Marks, *, realised: Decimal) -> Funds:
-        """The account's money, with the ``realised`` P&L of the day as the day view has it."""
-        return Funds(
-            cash=self.cash,
-            used_margin=self.hold,
-            realised=realised,
-            unrealised=self.unrealised(marks),
-        )
+    def watched(self) -> Iterator[InstrumentKey]:
+        """The instruments in which an order or a GTT waits, or units are open."""
+        yield from self._wakes.waiting() if self._wakes is not None else ()
+        yield from (key for key, net in self._net.items() if net.quantity)
 
     # -- changing
-
-    def draft(self) -> Self:
-        """A state that starts as this one and can be changed without changing it.
-
-        Tables are layered, not copied. A draft's own lists by day and by book begin empty, and
-        a draft is good only until the state beneath it changes.
-        """
-        draft = type(self).__new__(type(self))
-        vars(draft).update(
-            vars(self),
-            _orders=ChainMap({}, self._orders),
-            _groups=ChainMap({}, self._groups),
-            _resting=ChainMap({}, self._resting),
-            _net=ChainMap({}, self._net),
-            _order_days={},
-            _trade_days={},
-            _places={},
-        )
-        return draft
 
     def apply(self, event: ev.Event) -> None:
         """Takes in the next event. Raises ``Conflict`` for one that cannot have happened."""
@@ -235,7 +128,11 @@ class AccountState:
             case ev.AccountOpened():
                 self._open(event)
             case ev.CashSet():
-                self.deposits = event.cash - self.realised
+                self.deposits = event.cash - self.realised + self.charges
+            case ev.AccountReset():
+                self._reset(event)
+            case ev.Settled():
+                self._settle(event)
             case ev.Accepted():
                 self._admit(event.order, statuses=frozenset(ARROWS))
                 self._keep(event.order, reserve=event.reserve)
@@ -253,7 +150,14 @@ class AccountState:
                     item.order, OrderStatus.CANCELLED, at=event.at, reason=event.reason
                 )
                 self._keep(order, reserve=item.reserve)
+            case _:
+                self._keep_gtt(event)
         self.events += 1
+        if self._story is not None:
+            self._story.happened.append(event)
+            order_id = ev.order_id_of(event)
+            if order_id is not None:
+                self._story.orders.append(self._orders[order_id])
 
     def _open(self, event: ev.AccountOpened) -> None:
         if event.account_id != self.account_id:
@@ -268,7 +172,7 @@ class AccountState:
         if order.id in self._orders or order.book.account_id != self.account_id:
             raise _damaged(self, f"order {order.id} is there already or of another account")
         self._orders[order.id] = order
-        day = self._order_days.setdefault(_day_of(order.placed_at), {})
+        day = self._order_days.setdefault(day_in_india(order.placed_at), {})
         day.setdefault(order.book, []).append(order.id)
         self.last_order_serial = max(self.last_order_serial, serial)
 
@@ -288,7 +192,7 @@ class AccountState:
     def _moved(self, order: Order, status: OrderStatus, *, at: datetime, reason: str = "") -> Order:
         if status not in ARROWS.get(order.status, frozenset()):
             raise _damaged(self, f"order {order.id} cannot go from {order.status} to {status}")
-        return replace(order, status=status, updated_at=at, reason=reason)
+        return changed(order, status=status, updated_at=at, reason=reason)
 
     def _modify(self, event: ev.Modified) -> None:
         order = self._moved(self._item(event.order_id).order, event.status, at=event.at)
@@ -297,7 +201,7 @@ class AccountState:
             raise _damaged(self, f"order {order.id} changes its instrument, side or product")
         if event.request.quantity <= order.filled_quantity:
             raise _damaged(self, f"order {order.id} asks for less than has traded")
-        self._keep(replace(order, request=event.request), reserve=event.reserve)
+        self._keep(changed(order, request=event.request), reserve=event.reserve)
 
     def _fill(self, event: ev.Filled) -> None:
         item = self._item(event.order_id)
@@ -312,80 +216,112 @@ class AccountState:
             order, OrderStatus.COMPLETE if is_whole else OrderStatus.OPEN, at=event.at
         )
         average = paid / filled if order.filled_quantity else event.price
+        if not is_whole:
+            turnover = event.quantity * event.price
+            self._bills[order.id] = billed(
+                self._bills.get(order.id), turnover=turnover, charges=event.charges, at=event.at
+            )
         self.last_trade_serial = serial
-        self._trade_days.setdefault(_day_of(event.at), []).append(_trade(order, event))
-        self._book(order, event)
+        self._trade_days.setdefault(day_in_india(event.at), []).append(ev.trade_of(order, event))
+        if event.charges.dp:
+            self._debited[order.request.key] = day_in_india(event.at)
+        self._book(
+            position_key(order),
+            action=order.request.action,
+            quantity=event.quantity,
+            fill=event,
+        )
         self._keep(
-            replace(moved, filled_quantity=filled, average_price=average), reserve=item.reserve
+            changed(moved, filled_quantity=filled, average_price=average), reserve=item.reserve
         )
 
-    def _book(self, order: Order, event: ev.Filled) -> None:
+    def _book(
+        self, place: PositionKey, *, action: Action, quantity: int, fill: ev.Filled | ev.Settled
+    ) -> None:
         """Takes a fill into the position, the account's sums and the net of the instrument."""
-        place = position_key(order)
-        group, day = self.group(place), _day_of(event.at)
-        before = group.position
-        action, quantity, price = order.request.action, event.quantity, event.price
-        after = after_fill(before, action=action, quantity=quantity, price=price)
-        net = self._net.get(place.key, _Net(0, ZERO))
-        cost = after.open_value - before.open_value
+        group, charges = self.group(place), fill.charges.total
+        traded = group.traded(
+            action=action, quantity=quantity, price=fill.price, charges=charges, at=fill.at
+        )
+        before, after = group.position, traded.position
+        net, cost = self._net.get(place.key, Net()), after.open_value - before.open_value
+        units, value = self._paid(after, minus=before)
         self.realised += after.realised - before.realised
-        self._net[place.key] = _Net(net.quantity + action.sign * quantity, net.open_value + cost)
-        self._groups[place] = replace(group, position=after, opening=group.opening_on(day), day=day)
+        self.charges += charges
+        self._net[place.key] = Net(
+            quantity=net.quantity + action.sign * quantity,
+            open_value=net.open_value + cost,
+            paid_quantity=net.paid_quantity + units,
+            paid_value=net.paid_value + value,
+        )
+        self._groups[place] = traded
+        self._perform(Took(before, after, charges, fill.at))
+
+    def _paid(self, after: Position, *, minus: Position) -> tuple[int, Decimal]:
+        """How many more units are held, and what they cost, where that is paid in full."""
+        one = Exposure(after.key, after.product, Action.BUY, 1, Decimal(1))
+        if self._margin.required(one) < 1:
+            return 0, ZERO
+        held, was = (p if p.quantity > 0 else None for p in (after, minus))
+        units = (held.quantity if held else 0) - (was.quantity if was else 0)
+        return units, (held.open_value if held else ZERO) - (was.open_value if was else ZERO)
+
+    def _settle(self, event: ev.Settled) -> None:
+        place = PositionKey(event.book, event.key, event.product)
+        group = self.group(place)
+        held = group.position.quantity
+        if not held or group.buys.units or group.sells.units:
+            raise _damaged(self, f"{event.key} expires with nothing held, or with orders open")
+        action = Action.SELL if held > 0 else Action.BUY
+        self._book(place, action=action, quantity=abs(held), fill=event)
+        self.hold -= group.hold
+        self._groups[place] = changed(self._groups[place], hold=ZERO)
+
+    def _reset(self, event: ev.AccountReset) -> None:
+        if self.open_orders():
+            raise _damaged(self, "it is reset with orders open")
+        if self._gtts.active:
+            raise _damaged(self, "it is reset with GTTs active")
+        self.deposits, self.realised, self.charges, self.hold = event.cash, ZERO, ZERO, ZERO
+        self._groups, self._net, self._resting, self._places = {}, {}, {}, {}
+        self._bills, self._debited, self._performances = {}, {}, {}
+
+    def _keep_gtt(self, event: GttEvent) -> None:
+        try:
+            before, after = self._gtts.apply(event, self.account_id)
+        except Conflict as error:
+            raise _damaged(self, error.message) from error
+        if isinstance(event, GttPlaced):
+            self.last_order_serial = max(self.last_order_serial, serial_of(after.order_id))
+        if self._wakes is not None:
+            self._wakes.keep_gtt(before, after)
 
     def _keep(self, order: Order, *, reserve: Decimal) -> None:
         """Stores an order, and its group with what is now held for it."""
         self._orders[order.id] = order
         place, item = position_key(order), Resting(order=order, reserve=reserve)
         group, resting = self.group(place), self._resting_to_change(place.key)
-        before = resting.pop(order.id, None) if order.status.is_final else resting.get(order.id)
+        is_final, is_buy = order.status.is_final, order.request.action is Action.BUY
+        before = resting.pop(order.id, None) if is_final else resting.get(order.id)
+        side = group.buys if is_buy else group.sells
         if before is not None:
-            group = group.offering(before, sign=-1)
-        if not order.status.is_final:
+            side = side.plus(before, sign=-1)
+        if not is_final:
             resting[order.id] = item
-            group = group.offering(item, sign=1)
-        hold = hold_for(self._margin, group.position, buys=group.buys, sells=group.sells)
+            side = side.plus(item, sign=1)
+        buys, sells = (side, group.sells) if is_buy else (group.buys, side)
+        if self._wakes is not None:
+            self._wakes.keep_order(None if before is None else before.order, order)
+        hold = hold_for(self._margin, group.position, buys=buys, sells=sells)
         self.hold += hold - group.hold
-        self._groups[place] = replace(group, hold=hold)
+        self._groups[place] = changed(group, buys=buys, sells=sells, hold=hold)
         self._places.setdefault(place.book, {})[place] = None
-
-    def _resting_to_change(self, key: InstrumentKey) -> MutableMapping[OrderId, Resting]:
-        """The open orders of an instrument; a draft gets a layer of its own over them."""
-        if not isinstance(self._resting, ChainMap):
-            return self._resting.setdefault(key, {})
-        own = self._resting.maps[0]
-        found = own.get(key)
-        if found is None:
-            found = own[key] = Layer(self._resting.get(key, {}))
-        return found
 
 
 def fold(state: AccountState, event: ev.Event) -> AccountState:
     """``state`` after ``event``; the state itself is changed and returned, for ``reduce``."""
     state.apply(event)
     return state
-
-
-def position_key(order: Order) -> PositionKey:
-    """The position that an order trades on."""
-    return PositionKey(order.book, order.request.key, order.request.product)
-
-
-def _day_of(at: datetime) -> date:
-    return at.astimezone(IST).date()
-
-
-def _trade(order: Order, event: ev.Filled) -> Trade:
-    return Trade(
-        id=event.trade_id,
-        order_id=order.id,
-        book=order.book,
-        key=order.request.key,
-        action=order.request.action,
-        product=order.request.product,
-        quantity=event.quantity,
-        price=event.price,
-        at=event.at,
-    )
 
 
 def _damaged(state: AccountState, what: str) -> Conflict:

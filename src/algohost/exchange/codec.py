@@ -7,26 +7,30 @@ from decimal import Decimal
 from typing import Any, Final
 
 from algohost.domain.errors import Invalid
-from algohost.domain.ids import AccountId, OrderId
+from algohost.domain.ids import AccountId, OrderId, StrategyId
+from algohost.domain.instruments import Exchange, InstrumentKey
+from algohost.domain.money import ZERO
 from algohost.domain.order_json import (
     order_from_json,
     order_to_json,
     request_from_json,
     request_to_json,
 )
-from algohost.domain.orders import (
-    OrderStatus,
-)
+from algohost.domain.orders import Book, OrderStatus, Product
 from algohost.domain.ports import JournalRecord
+from algohost.exchange import gtt_codec
+from algohost.exchange.charges import NO_CHARGES, PARTS, Charges
 from algohost.exchange.events import (
     Accepted,
     AccountOpened,
+    AccountReset,
     Cancelled,
     CashSet,
     Event,
     Filled,
     Modified,
     Rejected,
+    Settled,
     Triggered,
 )
 
@@ -78,6 +82,7 @@ def _write_modified(event: Modified) -> Body:
         "request": request_to_json(event.request),
         "status": event.status.value,
         "reserve": str(event.reserve),
+        "by": event.by,
     }
 
 
@@ -101,6 +106,57 @@ def _read_filled(at: datetime, body: Body) -> Filled:
         trade_id=body["trade_id"],
         quantity=body["quantity"],
         price=Decimal(body["price"]),
+        charges=_charges(body),
+    )
+
+
+def _write_charges(charges: Charges) -> Body:
+    amounts = {name: getattr(charges, name) for name in PARTS}
+    return {name: str(amount) for name, amount in amounts.items() if amount}
+
+
+def _charges(body: Body) -> Charges:
+    """Of a record; none in those of before there were any."""
+    said = body.get("charges")
+    if not said:
+        return NO_CHARGES
+    return Charges(**{name: Decimal(said.get(name, ZERO)) for name in PARTS})
+
+
+def _write_filled(event: Filled) -> Body:
+    return {
+        "order_id": event.order_id,
+        "trade_id": event.trade_id,
+        "quantity": event.quantity,
+        "price": str(event.price),
+        "charges": _write_charges(event.charges),
+    }
+
+
+def _write_settled(event: Settled) -> Body:
+    return {
+        "account_id": event.book.account_id,
+        "strategy_id": event.book.strategy_id,
+        "exchange": event.key.exchange.value,
+        "symbol": event.key.symbol,
+        "product": event.product.value,
+        "price": str(event.price),
+        "charges": _write_charges(event.charges),
+    }
+
+
+def _read_settled(at: datetime, body: Body) -> Settled:
+    strategy = body["strategy_id"]
+    return Settled(
+        at=at,
+        book=Book(
+            account_id=AccountId(body["account_id"]),
+            strategy_id=None if strategy is None else StrategyId(strategy),
+        ),
+        key=InstrumentKey(exchange=Exchange(body["exchange"]), symbol=body["symbol"]),
+        product=Product(body["product"]),
+        price=Decimal(body["price"]),
+        charges=_charges(body),
     )
 
 
@@ -111,6 +167,7 @@ def _read_modified(at: datetime, body: Body) -> Modified:
         request=request_from_json(body["request"]),
         status=OrderStatus(body["status"]),
         reserve=Decimal(body["reserve"]),
+        by=body.get("by", ""),
     )
 
 
@@ -118,7 +175,8 @@ _Writer = Callable[[Any], Body]
 _Reader = Callable[[datetime, Body], Event]
 
 # The names in this table are on disk: one may be added, none changed.
-_KINDS: Final[Mapping[type[Event], tuple[str, _Writer, _Reader]]] = {
+_KINDS: Final[dict[type[Event], tuple[str, _Writer, _Reader]]] = {
+    **gtt_codec.KINDS,
     AccountOpened: ("account-opened", _write_flat, _read_opened),
     CashSet: ("cash-set", _write_flat, lambda at, b: CashSet(at=at, cash=Decimal(b["cash"]))),
     Accepted: ("accepted", _write_accepted, _read_accepted),
@@ -132,7 +190,13 @@ _KINDS: Final[Mapping[type[Event], tuple[str, _Writer, _Reader]]] = {
         _write_flat,
         lambda at, b: Triggered(at=at, order_id=OrderId(b["order_id"])),
     ),
-    Filled: ("filled", _write_flat, _read_filled),
+    Filled: ("filled", _write_filled, _read_filled),
+    Settled: ("settled", _write_settled, _read_settled),
+    AccountReset: (
+        "account-reset",
+        _write_flat,
+        lambda at, b: AccountReset(at=at, cash=Decimal(b["cash"])),
+    ),
     Modified: ("modified", _write_modified, _read_modified),
     Cancelled: (
         "cancelled",

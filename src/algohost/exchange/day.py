@@ -1,8 +1,9 @@
 """The account as brokers show it: by trading day, settled shares apart from the day's trades.
 
-A position is carried until it is closed: what was open when a day began is part of it, MIS
-included, until square-off at the end of the day arrives. Shares bought with CNC are settled on
-the next day here, not by T+1, and settled and new shares of one book have one average cost.
+A position is carried until it is closed: what was open when a day began is part of it. Shares
+bought with CNC are a position until they are delivered, which is T+1, and a holding from then on;
+delivered and new shares of one book have one average cost. They may be sold at any time: on the
+day they were bought, which takes from that day's purchases first, or before they are delivered.
 """
 
 from collections.abc import Container, Iterable, Iterator
@@ -14,6 +15,8 @@ from algohost.domain.ids import IST
 from algohost.domain.money import ZERO
 from algohost.domain.orders import Book, Order, Position, Product, Trade
 from algohost.exchange.account import AccountState, Group
+from algohost.exchange.groups import SettlesOn
+from algohost.exchange.hours import next_day
 from algohost.exchange.positions import cost_of
 
 
@@ -24,7 +27,7 @@ class DayPosition:
     traded: Position
     """Units not settled as holdings; realised P&L, bought and sold are of the day alone."""
     settled: Position
-    """CNC shares held since before the day; nothing for other products."""
+    """CNC shares that have been delivered; nothing for other products."""
     opening: Position
     """The whole position when the day began."""
 
@@ -59,20 +62,24 @@ def trades_of_day(state: AccountState, day: date) -> list[Trade]:
 
 
 def positions_of_day(
-    state: AccountState, day: date, books: Container[Book]
+    state: AccountState,
+    day: date,
+    books: Container[Book],
+    *,
+    settles_on: SettlesOn = next_day,
 ) -> Iterator[DayPosition]:
     """What is held in ``books`` or was traded there on ``day``, which is today."""
     return (
-        day_position(group, day)
+        day_position(group, day, settles_on=settles_on)
         for group in state.groups_of(books)
         if group.position.quantity or group.day == day
     )
 
 
-def day_position(group: Group, day: date) -> DayPosition:
+def day_position(group: Group, day: date, *, settles_on: SettlesOn = next_day) -> DayPosition:
     """One position as it stands on ``day``, which is today."""
     whole, opening = group.position, group.opening_on(day)
-    settled = _settled(whole, opening)
+    settled = _settled(whole, group.delivered_on(day, settles_on))
     if not (opening.bought_quantity or opening.sold_quantity):  # nothing before today to take away
         return DayPosition(traded=whole, settled=settled, opening=opening)
     rest = replace(
@@ -84,6 +91,7 @@ def day_position(group: Group, day: date) -> DayPosition:
         sold_quantity=whole.sold_quantity - opening.sold_quantity,
         bought_value=whole.bought_value - opening.bought_value,
         sold_value=whole.sold_value - opening.sold_value,
+        charges=whole.charges - opening.charges,
     )
     return DayPosition(traded=_averaged(rest), settled=settled, opening=opening)
 
@@ -93,6 +101,18 @@ def realised_of_day(state: AccountState, day: date) -> Decimal:
     return sum(
         (
             group.position.realised - group.opening.realised
+            for group in state.groups().values()
+            if group.day == day
+        ),
+        ZERO,
+    )
+
+
+def charges_of_day(state: AccountState, day: date) -> Decimal:
+    """Brokerage, taxes and fees of ``day``, which is today, over all books."""
+    return sum(
+        (
+            group.position.charges - group.opening.charges
             for group in state.groups().values()
             if group.day == day
         ),
@@ -123,11 +143,12 @@ def summed(positions: Iterable[Position], book: Book) -> Position:
         bought_value=sum((row.bought_value for row in rows), ZERO),
         sold_value=sum((row.sold_value for row in rows), ZERO),
         open_value=sum((row.open_value for row in rows), ZERO),
+        charges=sum((row.charges for row in rows), ZERO),
     )
 
 
-def _settled(whole: Position, opening: Position) -> Position:
-    units = min(whole.quantity, opening.quantity) if whole.product is Product.CNC else 0
+def _settled(whole: Position, delivered: int) -> Position:
+    units = min(whole.quantity, delivered) if whole.product is Product.CNC else 0
     if units <= 0:
         return Position(book=whole.book, key=whole.key, product=whole.product)
     return Position(

@@ -5,7 +5,17 @@ from datetime import datetime
 from decimal import Decimal
 
 from algohost.domain.ids import AccountId, OrderId
-from algohost.domain.orders import Order, OrderRequest, OrderStatus
+from algohost.domain.instruments import InstrumentKey
+from algohost.domain.orders import Book, Order, OrderRequest, OrderStatus, Product, Trade
+from algohost.exchange.charges import NO_CHARGES, Charges
+from algohost.exchange.gtt_events import (
+    GttCancelled,
+    GttEvent,
+    GttExpired,
+    GttModified,
+    GttPlaced,
+    GttTriggered,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +72,31 @@ class Filled:
     trade_id: str
     quantity: int
     price: Decimal
+    charges: Charges = NO_CHARGES
+    """What the fill adds to the charges of its order; old records have none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """A contract expired: a book's units of it were closed at ``price``, without an order."""
+
+    at: datetime
+    book: Book
+    key: InstrumentKey
+    product: Product
+    price: Decimal
+    charges: Charges = NO_CHARGES
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountReset:
+    """The account began anew: no positions, no P&L, this cash. Its orders and trades stay known.
+
+    There are no open orders then: their cancellations stand before it.
+    """
+
+    at: datetime
+    cash: Decimal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +109,8 @@ class Modified:
     """The whole request as it stands after the change."""
     status: OrderStatus
     reserve: Decimal
+    by: str = ""
+    """Who wanted it, as ``OrderChanges.by``; old records do not say."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,15 +122,45 @@ class Cancelled:
     reason: str
 
 
-Event = AccountOpened | CashSet | Accepted | Rejected | Triggered | Filled | Modified | Cancelled
+Event = (
+    AccountOpened
+    | CashSet
+    | AccountReset
+    | Accepted
+    | Rejected
+    | Triggered
+    | Filled
+    | Modified
+    | Cancelled
+    | Settled
+    | GttEvent
+)
 
 
 def order_id_of(event: Event) -> OrderId | None:
     """The order that an event is about; ``None`` for one about the account."""
     match event:
-        case AccountOpened() | CashSet():
+        case AccountOpened() | CashSet() | AccountReset() | Settled():
             return None
         case Accepted() | Rejected():
             return event.order.id
         case Triggered() | Filled() | Modified() | Cancelled():
             return event.order_id
+        case GttPlaced() | GttModified() | GttTriggered() | GttCancelled() | GttExpired():
+            return None
+
+
+def trade_of(order: Order, event: Filled) -> Trade:
+    """The trade that a fill of ``order`` is."""
+    return Trade(
+        id=event.trade_id,
+        order_id=order.id,
+        book=order.book,
+        key=order.request.key,
+        action=order.request.action,
+        product=order.request.product,
+        quantity=event.quantity,
+        price=event.price,
+        at=event.at,
+        charges=event.charges.total,
+    )

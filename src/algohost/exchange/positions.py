@@ -1,15 +1,23 @@
 """How a fill changes a position: average cost, flips through zero, P&L without a rounding gap."""
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
+from algohost.domain.money import ZERO
 from algohost.domain.orders import Action, Position
+from algohost.domain.values import changed
 
 _SHARE: Final = Decimal("1E-8")
 
 
-def after_fill(position: Position, *, action: Action, quantity: int, price: Decimal) -> Position:
+def after_fill(
+    position: Position,
+    *,
+    action: Action,
+    quantity: int,
+    price: Decimal,
+    charges: Decimal = ZERO,
+) -> Position:
     """``position`` after ``quantity`` units traded at ``price``.
 
     The average-cost method: units that are closed leave at the average cost of those held; what
@@ -19,7 +27,8 @@ def after_fill(position: Position, *, action: Action, quantity: int, price: Deci
 
     so realised and unrealised P&L together are the cash that flowed plus what is held at its
     price. A part of the cost that does not divide evenly is rounded to 10⁻⁸ rupees and its
-    rest stays with the units that remain: nothing is created or lost.
+    rest stays with the units that remain: nothing is created or lost. ``charges`` are kept beside
+    all this, not in it.
     """
     closing = min(quantity, max(0, -action.sign * position.quantity))
     released = cost_of(position, closing)
@@ -28,7 +37,7 @@ def after_fill(position: Position, *, action: Action, quantity: int, price: Deci
     held = position.quantity + action.sign * quantity
     is_buy = action is Action.BUY
     value = quantity * price
-    return replace(
+    return changed(
         position,
         quantity=held,
         average_price=open_value / held if held else Decimal(0),
@@ -38,6 +47,7 @@ def after_fill(position: Position, *, action: Action, quantity: int, price: Deci
         bought_value=position.bought_value + (value if is_buy else 0),
         sold_value=position.sold_value + (0 if is_buy else value),
         open_value=open_value,
+        charges=position.charges + charges,
     )
 
 
