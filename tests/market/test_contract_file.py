@@ -90,6 +90,8 @@ def test_a_list_of_another_market_is_not_taken_over(path: Path) -> None:
         lambda whole: whole[: len(whole) // 2],
         lambda whole: b"nothing of the kind",
         lambda whole: whole[:2_000] + bytes([whole[2_000] ^ 255]) + whole[2_001:],
+        # a column whose numbers are said to be shorter: numpy reads half, and no checksum
+        lambda whole: whole.replace(b"'descr': '<i8'", b"'descr': '<i4'", 1),
     ],
 )
 def test_a_damaged_file_is_reported_and_made_anew(

@@ -7,9 +7,11 @@ before 08:00, yesterday's is. Holidays make no difference: a list is made on the
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final, Protocol
 
+from algohost.domain.contract_symbols import ContractKind
 from algohost.domain.ids import IST
 from algohost.domain.instruments import Exchange, Instrument, InstrumentKey
 
@@ -82,6 +84,11 @@ class ContractList(Protocol):
 
     def expiries(self, exchange: Exchange, base: str, *, of_options: bool) -> Sequence[date]:
         """When the futures or the options of an underlying expire, in order."""
+
+    def strikes(
+        self, exchange: Exchange, base: str, expiry: date, kind: ContractKind
+    ) -> Sequence[Decimal]:
+        """The strikes of an underlying's calls or puts that expire then, in order."""
 
     def places(self, exchange: Exchange | None) -> Sequence[int]:
         """The places of an exchange's instruments, or of all, in a fixed order."""

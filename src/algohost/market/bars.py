@@ -154,30 +154,30 @@ def resample(bars: PaiseBars, interval: Interval) -> PaiseBars:
     )
 
 
-def to_columns(bars: PaiseBars) -> BarColumns:
-    """The same bars in rupees, for an answer."""
+def to_columns(bars: PaiseBars, *, unit: int = 100) -> BarColumns:
+    """The same bars in rupees, for an answer; ``unit`` parts of theirs are one."""
     return BarColumns(
         timestamps=bars.start,
-        open=bars.open / 100,
-        high=bars.high / 100,
-        low=bars.low / 100,
-        close=bars.close / 100,
+        open=bars.open / unit,
+        high=bars.high / unit,
+        low=bars.low / unit,
+        close=bars.close / unit,
         volume=bars.volume,
     )
 
 
-def to_bars(columns: BarColumns) -> list[Bar]:
+def to_bars(columns: BarColumns, *, unit: int = 100) -> list[Bar]:
     """The same bars as value objects, with exact prices."""
     prices = (columns.open, columns.high, columns.low, columns.close)
-    paise = [np.rint(price * 100).astype(np.int64).tolist() for price in prices]
-    rows = zip(columns.timestamps.tolist(), *paise, columns.volume.tolist(), strict=True)
+    parts = [np.rint(price * unit).astype(np.int64).tolist() for price in prices]
+    rows = zip(columns.timestamps.tolist(), *parts, columns.volume.tolist(), strict=True)
     return [
         Bar(
             start=datetime.fromtimestamp(start, UTC),
-            open=rupees(opened),
-            high=rupees(high),
-            low=rupees(low),
-            close=rupees(close),
+            open=rupees(opened, unit),
+            high=rupees(high, unit),
+            low=rupees(low, unit),
+            close=rupees(close, unit),
             volume=volume,
         )
         for start, opened, high, low, close, volume in rows

@@ -22,8 +22,9 @@ _MASK: Final = (1 << 64) - 1
 _GOLDEN: Final = 0x9E3779B97F4A7C15
 _SPREAD_SHARE: Final = 0.00004
 """A liquid stock's spread is about this share of its price."""
-_ORDER_VALUE: Final = 50_000_000
-"""Paise that rest on the best level of a liquid stock, on average."""
+_WIDEST_SHARE: Final = 0.2
+_ORDER_RUPEES: Final = 500_000
+"""That rest on the best level of a liquid stock, on average."""
 
 
 class Best(NamedTuple):
@@ -53,15 +54,30 @@ def _draws(key: InstrumentKey, instant: int, seed: int) -> Iterator[int]:
         state = _mix(state)
 
 
-def best(key: InstrumentKey, instant: int, last: int, tick: int, seed: int) -> Best:
-    """Bid and ask around ``last`` at the epoch second ``instant``; ``last`` and ``tick`` in paise.
+def best(
+    key: InstrumentKey,
+    instant: int,
+    last: int,
+    tick: int,
+    seed: int,
+    *,
+    spread_share: float | None = 0.0,
+) -> Best:
+    """Bid and ask around ``last`` at the epoch second ``instant``; ``last`` and ``tick`` in parts
+    of a rupee.
 
     One to three ticks apart, wider for a high price and outside 09:15–15:30 IST; the last
-    trade was at one of the two. An index has no book: both are 0.
+    trade was at one of the two. With a ``spread_share`` the two are that share of the price
+    apart, and the last trade was somewhere between. An index has no book, and nor has what
+    ``spread_share`` is ``None`` of: both are 0.
     """
-    if key.exchange.is_index:
+    if key.exchange.is_index or spread_share is None:
         return Best(0, 0)
     draw = next(_draws(key, instant, seed))
+    if spread_share:
+        apart = max(round(last * min(spread_share, _WIDEST_SHARE) / tick), 1)
+        bid = max(last - (draw >> 4) % (apart + 1) * tick, tick)
+        return Best(bid, bid + apart * tick)
     ticks = round(last * _SPREAD_SHARE / tick) + (draw & 7 == 0)
     if not SESSION_START <= (instant + IST_OFFSET) % DAY_SECONDS < SESSION_END:
         ticks += 1
@@ -72,17 +88,18 @@ def best(key: InstrumentKey, instant: int, last: int, tick: int, seed: int) -> B
     return Best(bid, bid + spread)
 
 
-def depth(quote: Quote, tick: int, seed: int) -> Depth:
-    """Five levels a side that begin at the quote's own bid and ask; ``tick`` in paise."""
+def depth(quote: Quote, tick: int, seed: int, *, unit: int = 100, lot: int = 1) -> Depth:
+    """Five levels a side that begin at the quote's own bid and ask, in whole lots; ``tick`` in
+    parts of a rupee, of which one has ``unit``. What has no bid and no ask has none."""
     key, instant = quote.key, int(quote.at.timestamp())
-    if key.exchange.is_index:
+    if not quote.bid and not quote.ask:
         empty = (DepthLevel(price=rupees(0), quantity=0, orders=0),) * LEVELS
         return Depth(
             quote=quote, bids=empty, asks=empty, total_bid_quantity=0, total_ask_quantity=0
         )
     draws = _draws(key, instant, seed ^ 1)
-    bids = _side(draws, first=int(quote.bid * 100), step=-tick)
-    asks = _side(draws, first=int(quote.ask * 100), step=tick)
+    bids = _side(draws, first=int(quote.bid * unit), step=-tick, unit=unit, lot=lot)
+    asks = _side(draws, first=int(quote.ask * unit), step=tick, unit=unit, lot=lot)
     # The total on a side is of the whole book, of which five levels are the front.
     return Depth(
         quote=quote,
@@ -93,7 +110,9 @@ def depth(quote: Quote, tick: int, seed: int) -> Depth:
     )
 
 
-def _side(draws: Iterator[int], *, first: int, step: int) -> tuple[DepthLevel, ...]:
+def _side(
+    draws: Iterator[int], *, first: int, step: int, unit: int, lot: int
+) -> tuple[DepthLevel, ...]:
     levels = []
     price = first
     for number in range(LEVELS):
@@ -102,8 +121,8 @@ def _side(draws: Iterator[int], *, first: int, step: int) -> tuple[DepthLevel, .
             continue
         draw = next(draws)
         share = (1 + number * 0.5) * (0.2 + (draw & 0xFFFF) / 0xFFFF * 1.6)
-        quantity = max(int(_ORDER_VALUE / price * share), 1)
-        orders = min(quantity, 1 + (draw >> 16) % (4 + 4 * number))
-        levels.append(DepthLevel(price=rupees(price), quantity=quantity, orders=orders))
+        lots = max(int(_ORDER_RUPEES * unit / price * share / lot), 1)
+        orders = min(lots, 1 + (draw >> 16) % (4 + 4 * number))
+        levels.append(DepthLevel(price=rupees(price, unit), quantity=lots * lot, orders=orders))
         price += step
     return tuple(levels)

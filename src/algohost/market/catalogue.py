@@ -14,6 +14,8 @@ from algohost.domain.instruments import Exchange, Instrument, InstrumentKey
 
 MARKET_VOLATILITY: Final = 0.0078
 """Standard deviation of the common factor's daily log return."""
+_NO_BAND: Final = Decimal(0)
+"""Derivatives are traded on all of these stocks at NSE, so that none has a price band."""
 SECTOR_SHARE: Final = 0.25
 """How much of the variance that the market leaves a stock is its sector's."""
 
@@ -117,7 +119,7 @@ def _stock(token: int, row: tuple[str, str, str, float, float, float, int]) -> L
     rest = max(total - market**2, 0.3 * total)
     key = InstrumentKey(exchange=Exchange.NSE, symbol=symbol)
     return Listing(
-        instrument=Instrument(key=key, token=str(token), name=name),
+        instrument=Instrument(key=key, token=str(token), name=name, price_band=_NO_BAND),
         level=level,
         sector=sector,
         market=market,

@@ -6,6 +6,7 @@ so any day can be computed without the days before it. ``Factor`` is one source 
 come from a mean-reverting chain, quarter hours and minutes are Brownian bridges inside them.
 """
 
+from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from hashlib import blake2b
@@ -50,6 +51,16 @@ class Cache(OrderedDict[K, V]):
             self.popitem(last=False)
         return value
 
+    def resize(self, size: int) -> None:
+        """Keeps ``size`` values from now on."""
+        self._size = size
+        self._trim()
+
+    def _trim(self) -> None:
+        size = self._size
+        while len(self) > size:
+            self.popitem(last=False)
+
 
 def generator(seed: int, stream: str, level: str, index: int) -> np.random.Generator:
     """The generator of one stream at one place in time."""
@@ -83,7 +94,7 @@ class Factor:
         """``keep`` is how many blocks and days stay in memory: many where many share them."""
         self._seed = seed
         self._stream = stream
-        self._levels: list[float] = []
+        self._levels = array("d")
         self._slots: Cache[int, FloatArray] = Cache(keep)
         self._minutes: Cache[int, FloatArray] = Cache(keep)
 

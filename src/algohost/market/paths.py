@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from algohost.market.bars import IntArray, PaiseBars, day_start
+from algohost.market.bars import IntArray, PaiseBars, day_of, day_start
 from algohost.market.catalogue import Listing
 from algohost.market.money import paise
 from algohost.market.noise import (
@@ -28,6 +28,7 @@ from algohost.market.noise import (
     generator,
     session_shape,
 )
+from algohost.market.prints import Print
 
 _VOLUME: Final = session_shape(opening=2.0, closing=1.5, inside=0.97)
 _MAX_STRETCH: Final = 1.5
@@ -65,10 +66,40 @@ class Seconds:
     value: IntArray
 
 
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """How many blocks of slots, days of minutes, and slots of seconds a path keeps drawn."""
+
+    slots: int = 2
+    minutes: int = 8
+    seconds: int = 3
+
+
+@dataclass(frozen=True)
+class Glance:
+    """Of one slot all that prices which follow from a path need, in little room."""
+
+    open: int
+    """Of the day."""
+    previous_close: int
+    price: _GRID
+    """Second by second."""
+    slots: Candles
+    """Of the whole day; those to come are nobody's business yet."""
+
+
 class Path:
     """The whole life of one listing under one seed."""
 
-    def __init__(self, seed: int, listing: Listing, market: Factor, sector: Factor | None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        listing: Listing,
+        market: Factor,
+        sector: Factor | None,
+        *,
+        kept: Kept = Kept(),
+    ) -> None:
         self._seed = seed
         self._stream = str(listing.instrument.key)
         self._listing = listing
@@ -76,14 +107,43 @@ class Path:
         self._base = float(np.log(listing.level * 100))
         self._sources = [
             (market, listing.market),
-            (Factor(seed, self._stream, keep=2), listing.own),
+            (Factor(seed, self._stream, keep=kept.slots), listing.own),
         ]
         if sector is not None:
             self._sources.append((sector, listing.sector_load))
         self._days: dict[int, PaiseBars] = {}
-        self._slots: Cache[int, Candles] = Cache(2)
-        self._minutes: Cache[int, Candles] = Cache(8)
-        self._seconds: Cache[tuple[int, int], Seconds] = Cache(3)
+        self._slots: Cache[int, Candles] = Cache(kept.slots)
+        self._minutes: Cache[int, Candles] = Cache(kept.minutes)
+        self._seconds: Cache[tuple[int, int], Seconds] = Cache(kept.seconds)
+
+    @property
+    def daily_volatility(self) -> float:
+        """Standard deviation of a day's log return."""
+        return self._listing.volatility
+
+    @property
+    def daily_volume(self) -> int:
+        """Units in a typical day; 0 for an index."""
+        return self._listing.volume
+
+    def shown(self, second: int) -> Print | None:
+        """What a quote shows at ``second``; ``None`` before the first day."""
+        day = day_of(second)
+        if day < FIRST_DAY:
+            return None
+        slot, place = divmod(second - day_start(day), SLOT_SECONDS)
+        seconds = self.seconds(day, slot)
+        return Print(
+            at=second,
+            last=int(seconds.price[place]),
+            open=seconds.open,
+            high=int(seconds.high[place]),
+            low=int(seconds.low[place]),
+            previous_close=seconds.previous_close,
+            volume=int(seconds.volume[place]),
+            last_quantity=int(seconds.traded[place]),
+            value=int(seconds.value[place]),
+        )
 
     # Days ---------------------------------------------------------------------------------
 
@@ -119,6 +179,11 @@ class Path:
         return self._days[block]
 
     # Slots --------------------------------------------------------------------------------
+
+    def slots(self, day: int) -> Candles:
+        """The day's slots, shape ``(SLOTS,)``."""
+        block, row = divmod(day - FIRST_DAY, BLOCK_DAYS)
+        return _row(self._slot_block(block), row)
 
     def _slot_block(self, block: int) -> Candles:
         return self._slots.obtain(block, lambda: self._draw_slots(block))
@@ -230,6 +295,13 @@ class Path:
         price[:, 0], price[:, -1] = minutes.open, minutes.close
         traded = _apportion(minutes.volume, draws.standard_exponential(shape) ** 2)
         return _running(price.ravel(), traded.ravel(), bars, slot, self.previous_close(day))
+
+    def glance(self, day: int, slot: int) -> Glance:
+        """What follows from this path needs of one slot; shares no memory with what is kept."""
+        seconds, slots = self.seconds(day, slot), self.slots(day)
+        columns = (slots.open, slots.high, slots.low, slots.close, slots.volume)
+        row = Candles(*(column.copy() for column in columns))
+        return Glance(seconds.open, seconds.previous_close, seconds.price.copy(), row)
 
     # The tick grid ------------------------------------------------------------------------
 

@@ -38,8 +38,9 @@ from algohost.market.bars import (
     day_start,
 )
 from algohost.market.catalogue import NAMES
+from algohost.market.prints import Print
 from algohost.market.recording import Recording, read
-from algohost.market.service import MarketService, Print
+from algohost.market.service import MarketService
 from algohost.market.spec import RecordedSpec
 
 _TURNS: Final = (0, 20, 40, 59)

@@ -4,13 +4,15 @@ import asyncio
 import logging
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from decimal import Decimal
+from itertools import chain
 
 from algohost.domain.errors import Invalid, NotFound
 from algohost.domain.instruments import Exchange, Instrument, InstrumentKey
-from algohost.domain.ports import QuotesListener
+from algohost.domain.master_contracts import ContractList
+from algohost.domain.ports import QuotesListener, Wants
 from algohost.domain.quotes import Bar, Depth, Interval, Quote
 from algohost.market import book
 from algohost.market.bars import (
@@ -23,27 +25,12 @@ from algohost.market.bars import (
     to_columns,
 )
 from algohost.market.money import paise, rupees
+from algohost.market.prints import Print, Terms
 
 log = logging.getLogger(__name__)
 
 MAX_TICKS_PER_SECOND = 20
 """Ticks that listeners get in one second of the wall clock, however fast the market runs."""
-
-
-class Print(NamedTuple):
-    """What an instrument shows at one second, in paise and units; ``at`` is the epoch second
-    of the newest record, which in a quiet market may be long ago."""
-
-    at: int
-    last: int
-    open: int
-    high: int
-    low: int
-    previous_close: int
-    volume: int
-    last_quantity: int
-    value: int
-    """Paise times units traded in the day so far, for the average price."""
 
 
 class MarketService(ABC):
@@ -56,9 +43,13 @@ class MarketService(ABC):
     def __init__(self, instruments: Sequence[Instrument], *, seed: int) -> None:
         self._instruments = tuple(instruments)
         self._by_key = {instrument.key: instrument for instrument in self._instruments}
-        self._tick_sizes = {key: paise(item.tick_size) for key, item in self._by_key.items()}
+        self._own_terms = {
+            key: Terms(tick=paise(item.tick_size)) for key, item in self._by_key.items()
+        }
         self._seed = seed
         self._listeners: list[QuotesListener] = []
+        self._wants: dict[QuotesListener, Wants] = {}
+        self._watched: frozenset[InstrumentKey] = frozenset()
         self._served: dict[InstrumentKey, tuple[object, ...]] = {}
         self._served_second = -math.inf
 
@@ -101,12 +92,16 @@ class MarketService(ABC):
     # The port --------------------------------------------------------------------------------
 
     def instruments(self) -> Sequence[Instrument]:
-        """The whole master contract, in a fixed order."""
+        """What ticks whether or not anybody watches it, in a fixed order."""
         return self._instruments
 
     def find(self, key: InstrumentKey) -> Instrument | None:
         """The instrument of that name, if it is listed."""
         return self._by_key.get(key)
+
+    def has_prices(self, listed: Instrument) -> bool:
+        """Whether an instrument of the master contract has prices here; cheap, for whole lists."""
+        return listed.key in self._by_key
 
     def search(self, text: str, exchange: Exchange | None) -> Sequence[Instrument]:
         """Instruments whose symbol or name contains ``text``, in any case: the exact symbol
@@ -135,13 +130,19 @@ class MarketService(ABC):
 
     def depth(self, key: InstrumentKey) -> Depth:
         """Five levels a side around the present quote. Raises as ``quote`` does."""
-        return book.depth(self.quote(key), self._tick_sizes[key], self._seed)
+        return self.depth_of(self.quote(key))
+
+    def depth_of(self, quote: Quote) -> Depth:
+        """Five levels a side around a quote that was shown before, the same at every call."""
+        terms = self._terms(quote.key)
+        return book.depth(quote, terms.tick, self._seed, unit=terms.unit, lot=terms.lot)
 
     def history(
         self, key: InstrumentKey, interval: Interval, start: datetime, end: datetime
     ) -> Sequence[Bar]:
         """Bars that begin in ``[start, end)`` and not after now, oldest first."""
-        return to_bars(self.history_columns(key, interval, start, end))
+        columns = self.history_columns(key, interval, start, end)
+        return to_bars(columns, unit=self._terms(key).unit)
 
     def history_columns(
         self, key: InstrumentKey, interval: Interval, start: datetime, end: datetime
@@ -162,20 +163,40 @@ class MarketService(ABC):
         last = min(math.ceil(end.timestamp()), self._second() + 1)
         if first >= last:
             return to_columns(PaiseBars.none())
+        unit = self._terms(key).unit
         source = self._source(
             key, interval, bar_start(first, interval), bar_end(last - 1, interval)
         )
-        return to_columns(resample(source, interval).between(first, last))
+        return to_columns(resample(source, interval).between(first, last), unit=unit)
 
-    def listen(self, listener: QuotesListener) -> Callable[[], None]:
-        """Calls ``listener`` at each tick until the returned function is called."""
+    def listen(self, listener: QuotesListener, wants: Wants | None = None) -> Callable[[], None]:
+        """Calls ``listener`` at each tick until the returned function is called.
+
+        ``wants`` is asked before each tick for instruments that must be in it, beyond those that
+        tick anyway.
+        """
         self._listeners.append(listener)
+        if wants is not None:
+            self._wants[listener] = wants
 
         def stop() -> None:
             if listener in self._listeners:
                 self._listeners.remove(listener)
+            self._wants.pop(listener, None)
 
         return stop
+
+    # The master contract ---------------------------------------------------------------------
+
+    def use_list(self, contracts: ContractList) -> None:  # noqa: B027 - a market may not care
+        """Tells the market of a new list: a market that can price more than its own does."""
+
+    def levels(self, at: datetime) -> Mapping[InstrumentKey, Decimal]:  # noqa: ARG002
+        """Previous closes at ``at``, in rupees, of what it prices beyond ``instruments()``.
+
+        Takes a while, and may be called in a thread.
+        """
+        return {}
 
     # The ticker ------------------------------------------------------------------------------
 
@@ -211,44 +232,82 @@ class MarketService(ABC):
 
     def _changed(self, second: int) -> list[Quote]:
         changed = []
-        for key in self._by_key:
+        for key in chain(self._by_key, self._watch(second)):
             shown = self._print(key, second)
             if shown is None:
                 continue
-            best = book.best(key, shown.at, shown.last, self._tick_sizes[key], self._seed)
+            best = self._best(key, shown)
             state = (shown[1:], best)
             if self._served.get(key) != state:
                 self._served[key] = state
                 changed.append(self._quote(key, shown, best))
         return changed
 
+    def _watch(self, second: int) -> Collection[InstrumentKey]:
+        """What this tick must show beyond the market's own; of what nobody watches any more,
+        nothing is kept."""
+        watched = frozenset(self._more(second))
+        for key in self._watched - watched:
+            self._served.pop(key, None)
+        self._watched = watched
+        return watched
+
+    def _more(self, second: int) -> Collection[InstrumentKey]:  # noqa: ARG002 - for who overrides
+        """Instruments beyond ``instruments()`` that are to tick at ``second``."""
+        return ()
+
+    def _wanted(self) -> Iterator[InstrumentKey]:
+        """What the listeners want to hear of."""
+        for listener, wants in tuple(self._wants.items()):
+            try:
+                yield from tuple(wants())
+            except Exception:  # one listener's fault is not the others'
+                log.exception("wants_failed listener=%r", listener)
+
+    def _best(self, key: InstrumentKey, shown: Print) -> book.Best:
+        tick = self._terms(key).tick
+        return book.best(
+            key, shown.at, shown.last, tick, self._seed, spread_share=shown.spread_share
+        )
+
+    def _terms(self, key: InstrumentKey) -> Terms:
+        """Of an instrument that ``find`` finds."""
+        return self._own_terms[key]
+
     def _quote(self, key: InstrumentKey, shown: Print, best: book.Best | None = None) -> Quote:
+        unit = self._terms(key).unit
         if best is None:
-            best = book.best(key, shown.at, shown.last, self._tick_sizes[key], self._seed)
+            best = self._best(key, shown)
         return Quote(
             key=key,
             at=datetime.fromtimestamp(shown.at, UTC),
-            last=rupees(shown.last),
-            bid=rupees(best.bid),
-            ask=rupees(best.ask),
-            open=rupees(shown.open),
-            high=rupees(shown.high),
-            low=rupees(shown.low),
-            previous_close=rupees(shown.previous_close),
+            last=rupees(shown.last, unit),
+            bid=rupees(best.bid, unit),
+            ask=rupees(best.ask, unit),
+            open=rupees(shown.open, unit),
+            high=rupees(shown.high, unit),
+            low=rupees(shown.low, unit),
+            previous_close=rupees(shown.previous_close, unit),
             volume=shown.volume,
             last_quantity=shown.last_quantity,
-            average_price=rupees(round(shown.value / shown.volume) if shown.volume else 0),
+            average_price=rupees(round(shown.value / shown.volume) if shown.volume else 0, unit),
+            open_interest=shown.open_interest,
         )
 
     def _second(self) -> int:
         return math.floor(self.now().timestamp())
 
     def _check(self, key: InstrumentKey) -> None:
-        if key not in self._by_key:
-            raise NotFound(
-                f"{key} is not listed in this market; search for its symbol and exchange.",
-                code="INSTRUMENT_NOT_FOUND",
-            )
+        if self.find(key) is None:
+            raise unlisted(key)
+
+
+def unlisted(key: InstrumentKey) -> NotFound:
+    """The refusal of an instrument that has no prices here."""
+    return NotFound(
+        f"{key} is not listed in this market; search for its symbol and exchange.",
+        code="INSTRUMENT_NOT_FOUND",
+    )
 
 
 def _rank(instrument: Instrument, wanted: str) -> int | None:

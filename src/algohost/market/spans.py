@@ -4,11 +4,26 @@
 it are shown.
 """
 
+from typing import Protocol
+
 import numpy as np
 
 from algohost.market.bars import PaiseBars, day_of, day_start
 from algohost.market.noise import FIRST_DAY, SLOT_SECONDS, SLOTS
-from algohost.market.paths import Path
+from algohost.market.paths import Candles, Seconds
+
+
+class Path(Protocol):
+    """What has bars of every level."""
+
+    def days(self, first: int, last: int) -> list[PaiseBars]:
+        """Whole days."""
+
+    def minutes(self, day: int) -> Candles:
+        """The minutes of a day."""
+
+    def seconds(self, day: int, slot: int) -> Seconds:
+        """The seconds of a slot."""
 
 
 def place_of(second: int) -> tuple[int, int, int]:

@@ -5,19 +5,24 @@ any hour; prices are lively between 09:15 and 15:30 IST and quiet outside. Nothi
 a price is a function of seed, instrument and second (see ``paths``).
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Final
 
 from algohost.domain.errors import Invalid, Unavailable
-from algohost.domain.instruments import Exchange, InstrumentKey
+from algohost.domain.instruments import Exchange, Instrument, InstrumentKey
+from algohost.domain.master_contracts import ContractList
 from algohost.domain.ports import Clock
 from algohost.domain.quotes import Interval, Quote
 from algohost.market.bars import DAY_SECONDS, PaiseBars, day_of, day_start
 from algohost.market.catalogue import listings
+from algohost.market.derived import DerivedPath
+from algohost.market.listed import Entry, ListedPaths, levels
 from algohost.market.noise import FIRST_DAY, SLOT_SECONDS, Factor
 from algohost.market.paths import Path
-from algohost.market.service import MarketService, Print
+from algohost.market.prints import Print, Terms
+from algohost.market.service import MarketService, unlisted
 from algohost.market.spans import days_between, minutes_between, place_of, seconds_between
 
 MAX_SOURCE_BARS: Final = 1_000_000
@@ -42,6 +47,9 @@ class SyntheticMarket(MarketService):
             for item in listed
         }
         self._keys = tuple(self._paths)
+        self._listed = ListedPaths(seed, market=market, sectors=sectors, own=self._paths)
+        self._ticking: dict[InstrumentKey, Entry] = {}
+        """What the last tick showed beyond the market's own."""
 
     @property
     def name(self) -> str:
@@ -65,22 +73,54 @@ class SyntheticMarket(MarketService):
         """All of them."""
         return tuple(Interval)
 
+    def use_list(self, contracts: ContractList) -> None:
+        """Has prices for all that is listed: what the market does not draw follows from it."""
+        self._listed.use_list(contracts)
+        self._ticking = {}
+
+    def levels(self, at: datetime) -> Mapping[InstrumentKey, Decimal]:
+        """As ``MarketService.levels``."""
+        return levels(self._seed, max(day_of(int(at.timestamp())), FIRST_DAY), self._paths)
+
+    def find(self, key: InstrumentKey) -> Instrument | None:
+        """The instrument of that name: the market's own, or one of the list that lives."""
+        own = self._by_key.get(key)
+        if own is not None:
+            return own
+        return self._listed.find(key, self._second())
+
+    def search(self, text: str, exchange: Exchange | None) -> Sequence[Instrument]:
+        """As ``MarketService.search``; what follows of the list comes after the market's own."""
+        own = super().search(text, exchange)
+        return [*own, *self._listed.search(text, exchange, self._second())]
+
+    def has_prices(self, listed: Instrument) -> bool:
+        """As ``MarketService.has_prices``."""
+        return listed.key in self._by_key or self._listed.has_prices(listed, self._second())
+
+    def _terms(self, key: InstrumentKey) -> Terms:
+        own = self._own_terms.get(key)
+        return own if own is not None else self._entry(key).terms
+
+    def _entry(self, key: InstrumentKey) -> Entry:
+        entry = self._ticking.get(key) or self._listed.entry(key, self._second())
+        if entry is None:
+            raise unlisted(key)
+        return entry
+
+    def _path(self, key: InstrumentKey) -> Path | DerivedPath:
+        own = self._paths.get(key)
+        return own if own is not None else self._entry(key).path
+
     def _print(self, key: InstrumentKey, second: int) -> Print | None:
-        day, slot, place = place_of(second)
-        if day < FIRST_DAY:
-            return None
-        seconds = self._paths[key].seconds(day, slot)
-        return Print(
-            at=second,
-            last=int(seconds.price[place]),
-            open=seconds.open,
-            high=int(seconds.high[place]),
-            low=int(seconds.low[place]),
-            previous_close=seconds.previous_close,
-            volume=int(seconds.volume[place]),
-            last_quantity=int(seconds.traded[place]),
-            value=int(seconds.value[place]),
-        )
+        return self._path(key).shown(second)
+
+    def _more(self, second: int) -> Collection[InstrumentKey]:
+        wanted = dict.fromkeys(key for key in self._wanted() if key not in self._paths)
+        self._listed.expect(len(wanted))
+        found = ((key, self._listed.entry(key, second)) for key in wanted)
+        self._ticking = {key: entry for key, entry in found if entry is not None}
+        return self._ticking
 
     def _changed(self, second: int) -> list[Quote]:
         self._prepare(second)
@@ -92,9 +132,14 @@ class SyntheticMarket(MarketService):
         if number < len(self._keys) and second >= day_start(FIRST_DAY):
             day, slot, _ = place_of(second + SLOT_SECONDS)
             self._paths[self._keys[number]].seconds(day, slot)
+        elif second >= day_start(FIRST_DAY):
+            self._listed.prepare(number - len(self._keys), second + SLOT_SECONDS)
 
     def _source(self, key: InstrumentKey, interval: Interval, start: int, end: int) -> PaiseBars:
-        path, now = self._paths[key], self._second()
+        path, now = self._path(key), self._second()
+        if isinstance(path, DerivedPath):
+            start = max(start, day_start(path.since))
+            now = now if path.ends_at is None else min(now, path.ends_at - 1)
         start, end = max(start, day_start(FIRST_DAY)), min(end, now + 1)
         if start >= end:
             return PaiseBars.none()
@@ -114,6 +159,11 @@ class SyntheticMarket(MarketService):
         return minutes_between(path, start, end, now)
 
     def _no_price_yet(self, key: InstrumentKey) -> Exception:
+        if self._second() >= day_start(FIRST_DAY):
+            return Unavailable(
+                f"{key} is not traded yet: its expiry is too far away; use a nearer one.",
+                code="NO_PRICE_YET",
+            )
         return Unavailable(
             f"The synthetic market begins on 2014-01-01 and has no price of {key} before it; "
             "set this machine's clock.",

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from decimal import Decimal
 
-from algohost.domain.contract_symbols import parts_of
+from algohost.domain.contract_symbols import ContractKind, parts_of
 from algohost.domain.errors import Unavailable
 from algohost.domain.instruments import Exchange, Instrument, InstrumentKey
 from algohost.domain.master_contracts import ContractList, Progress
@@ -43,6 +44,18 @@ class MemoryList:
                  if one.key.exchange is exchange]  # fmt: skip
         return sorted(
             {p.expiry for p in parts if p and p.base == base and p.kind.is_option is of_options}
+        )
+
+    def strikes(
+        self, exchange: Exchange, base: str, expiry: date, kind: ContractKind
+    ) -> Sequence[Decimal]:
+        """As ``ContractList.strikes``."""
+        parts = [parts_of(one.key.symbol) for one in self.instruments
+                 if one.key.exchange is exchange]  # fmt: skip
+        return sorted(
+            p.strike
+            for p in parts
+            if p and p.strike is not None and (p.base, p.expiry, p.kind) == (base, expiry, kind)
         )
 
     def places(self, exchange: Exchange | None) -> Sequence[int]:

@@ -7,15 +7,15 @@ from decimal import Decimal
 
 from algohost.domain.errors import NotFound
 from algohost.domain.instruments import Exchange, Instrument, InstrumentKey
-from algohost.domain.ports import QuotesListener
+from algohost.domain.ports import QuotesListener, Wants
 from algohost.domain.quotes import Bar, Depth, DepthLevel, Interval, Quote
 
 
 class TableMarket:
     """Implements ``Market`` from tables.
 
-    ``show`` sets a quote, ``tick`` tells the listeners. ``at`` and ``closed`` are the market's
-    instant and its closed exchanges; a test sets them.
+    ``show`` sets a quote, ``tick`` tells the listeners. ``at``, ``closed`` and ``size`` are the
+    market's instant, its closed exchanges and the units on each side; a test sets them.
     """
 
     name = "table"
@@ -23,6 +23,8 @@ class TableMarket:
     def __init__(self, instruments: Iterable[Instrument], *, at: datetime) -> None:
         self.at = at
         self.closed: set[Exchange] = set()
+        self.size = 1_000_000
+        self.wanted: list[Wants] = []
         self.bars: dict[tuple[InstrumentKey, Interval], Sequence[Bar]] = {}
         self._instruments = {instrument.key: instrument for instrument in instruments}
         self._quotes: dict[InstrumentKey, Quote] = {}
@@ -98,14 +100,18 @@ class TableMarket:
             raise NotFound(f"There is no quote of {key}. Check the symbol.") from None
 
     def depth(self, key: InstrumentKey) -> Depth:
-        """As ``Market.depth``: one level a side."""
-        quote = self.quote(key)
+        """As ``Market.depth``: one level a side, of ``size`` units."""
+        return self.depth_of(self.quote(key))
+
+    def depth_of(self, quote: Quote) -> Depth:
+        """As ``Market.depth_of``."""
+        size = self.size
         return Depth(
             quote=quote,
-            bids=(DepthLevel(price=quote.bid, quantity=1, orders=1),),
-            asks=(DepthLevel(price=quote.ask, quantity=1, orders=1),),
-            total_bid_quantity=1,
-            total_ask_quantity=1,
+            bids=(DepthLevel(price=quote.bid, quantity=size, orders=1),),
+            asks=(DepthLevel(price=quote.ask, quantity=size, orders=1),),
+            total_bid_quantity=size,
+            total_ask_quantity=size,
         )
 
     def history(
@@ -121,7 +127,9 @@ class TableMarket:
         """As ``Market.intervals``."""
         return {interval for _, interval in self.bars}
 
-    def listen(self, listener: QuotesListener) -> Callable[[], None]:
-        """As ``Market.listen``."""
+    def listen(self, listener: QuotesListener, wants: Wants | None = None) -> Callable[[], None]:
+        """As ``Market.listen``; what a test shows ticks, wanted or not. ``wanted`` has it all."""
+        if wants is not None:
+            self.wanted.append(wants)
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)

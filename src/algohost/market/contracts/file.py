@@ -61,6 +61,9 @@ def read(path: Path, *, about: str) -> SearchableTable | None:
     try:
         # opened here: numpy leaves the file open where it is no zip
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as columns:
+            # numpy stops where a column's head says so, which may be before its checksum
+            if (broken := columns.zip.testzip()) is not None:
+                raise zipfile.BadZipFile(f"Bad CRC-32 for file {broken!r}")
             found = {name: columns[name] for name in columns.files}
         head = json.loads(found["head"].tobytes())
         if head["form"] != FORM or head["about"] != about:

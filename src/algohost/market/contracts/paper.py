@@ -104,7 +104,9 @@ def cash(basis: Basis) -> list[Made]:
 def derivatives(basis: Basis) -> Iterable[Made]:
     """Futures and options of indices, commodities and currencies."""
     for number, one in enumerate(specs.underlyings()):
-        level = basis.level(one.spot, one.level)
+        # what has no price of its own is known to the market by exchange and base
+        named = one.spot or InstrumentKey(exchange=one.exchange, symbol=one.base)
+        level = basis.level(named, one.level)
         chain = chains.of_underlying(one, level, basis.calendars[one.exchange], basis.day)
         yield Made(
             exchange=one.exchange,

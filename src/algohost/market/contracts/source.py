@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,10 +11,11 @@ from algohost.domain.calendars import Calendar
 from algohost.domain.errors import AlgohostError, Invalid, NotFound, Unavailable
 from algohost.domain.instruments import Exchange, InstrumentKey
 from algohost.domain.master_contracts import Progress
-from algohost.domain.ports import Clock, Market
+from algohost.domain.ports import Clock
 from algohost.market.contracts import file, paper
 from algohost.market.contracts.paper import Basis, Made
 from algohost.market.contracts.search import SearchableTable
+from algohost.market.service import MarketService
 
 log = logging.getLogger(__name__)
 
@@ -25,12 +27,15 @@ class PaperContracts:
         self,
         *,
         clock: Clock,
-        market: Market,
+        market: MarketService,
         calendars: Callable[[], Mapping[Exchange, Calendar]],
         folder: Path,
         about: str,
     ) -> None:
-        """``about`` names the market with its seed or file: a list of another is not taken over."""
+        """``about`` names the market with its seed or file: a list of another is not taken over.
+
+        The market is told of each list: what it prices may depend on what is listed.
+        """
         self._clock = clock
         self._market = market
         self._calendars = calendars
@@ -45,15 +50,20 @@ class PaperContracts:
     async def stored(self) -> SearchableTable | None:
         """As ``ContractSource.stored``."""
         try:
-            return await asyncio.to_thread(self._read)
+            found = await asyncio.to_thread(self._read)
         except (Invalid, OSError) as error:
             said = error.message if isinstance(error, AlgohostError) else str(error)
             log.warning("contracts_not_read file=%r reason=%r", str(self._path), said)
             return None
+        if found is not None:
+            self._market.use_list(found)
+        return found
 
     async def fetch(self, progress: Progress) -> SearchableTable:
         """As ``ContractSource.fetch``."""
         basis = self._basis()
+        more = await asyncio.to_thread(self._market.levels, basis.made_at)
+        basis = replace(basis, levels={**more, **basis.levels})
         made: list[Made] = paper.traded(basis)
         progress(5, "equities and indices")
         made += await asyncio.to_thread(paper.cash, basis)
@@ -72,6 +82,7 @@ class PaperContracts:
                 f" ({error.strerror or error}); look at the disk.",
                 code="CONTRACTS_NOT_WRITTEN",
             ) from error
+        self._market.use_list(table)
         return table
 
     def _read(self) -> SearchableTable | None:

@@ -140,6 +140,19 @@ class ContractTable:
         wanted = kinds >= OPTIONS if of_options else kinds == KINDS.index(ContractKind.FUT)
         return [day_of(int(day)) for day in np.unique(self.rows.expiry[part][wanted])]
 
+    def strikes(
+        self, exchange: Exchange, base: str, expiry: date, kind: ContractKind
+    ) -> Sequence[Decimal]:
+        """As ``ContractList.strikes``."""
+        group = self._by_name.get((exchange, base))
+        if group is None:
+            return []
+        part = self._narrowed(
+            self._slice(group),
+            ((self.rows.kind, KINDS.index(kind)), (self.rows.expiry, days_of(expiry))),
+        )
+        return [rupees(parts) for parts in self.rows.strike[part].tolist()]
+
     def places(self, exchange: Exchange | None) -> Sequence[int]:
         """As ``ContractList.places``."""
         if exchange is None:
@@ -180,17 +193,26 @@ class ContractTable:
         group = self._by_name.get((exchange, parts.base))
         if group is None:
             return None
-        part = self._slice(group)
-        for column, wanted in (
-            (self.rows.kind, KINDS.index(parts.kind)),
-            (self.rows.expiry, days_of(parts.expiry)),
-            (self.rows.strike, 0 if parts.strike is None else to_parts(parts.strike)),
-        ):
-            lying = column[part]
-            first = part.start + int(np.searchsorted(lying, wanted, side="left"))
-            last = part.start + int(np.searchsorted(lying, wanted, side="right"))
-            part = slice(first, last)
+        part = self._narrowed(
+            self._slice(group),
+            (
+                (self.rows.kind, KINDS.index(parts.kind)),
+                (self.rows.expiry, days_of(parts.expiry)),
+                (self.rows.strike, 0 if parts.strike is None else to_parts(parts.strike)),
+            ),
+        )
         return part.start if part.start < part.stop else None
+
+    def _narrowed(self, part: slice, wanted: Sequence[tuple[np.ndarray, int]]) -> slice:
+        """The rows of ``part`` whose columns, by which they are sorted, hold these values."""
+        for column, value in wanted:
+            lying = column[part]
+            # a value of the column's own type: any other has numpy convert the column first
+            same = column.dtype.type(value)
+            first = part.start + int(np.searchsorted(lying, same, side="left"))
+            last = part.start + int(np.searchsorted(lying, same, side="right"))
+            part = slice(first, last)
+        return part
 
 
 def to_parts(amount: Decimal) -> int:
