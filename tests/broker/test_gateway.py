@@ -23,6 +23,7 @@ from algohost.domain.orders import (
     Product,
 )
 from algohost.exchange import numbers
+from algohost.exchange.honest import HONEST
 from algohost.exchange.numbers import ACCOUNT_NUMBERS
 from tests.broker.world import OF_EMA, WHOLE, World, idle, run
 from tests.exchange.desk import ACCOUNT, EMA, FUTURE, INFY, RSI, TCS, UNATTRIBUTED, request
@@ -122,15 +123,17 @@ def test_the_intent_is_on_disk_before_the_exchange_hears_of_the_order() -> None:
 
 def test_an_order_that_is_being_sent_is_shown_as_intended() -> None:
     async def main() -> None:
-        world = World()
+        world = World.of_remote()
         await world.gateway.recover(ACCOUNT)
-        append, held = world.journal.append, asyncio.Event()
+        assert world.far is not None
+        exchange, held = await world.far.exchange(ACCOUNT), asyncio.Event()
+        place = exchange.place
 
-        async def slow(account_id: AccountId, records: object) -> None:
+        async def slow(order: Order) -> Order:
             await held.wait()
-            await append(account_id, records)  # type: ignore[arg-type]
+            return await place(order)
 
-        world.journal.append = slow  # type: ignore[method-assign]
+        exchange.place = slow  # type: ignore[method-assign]
         sending = asyncio.ensure_future(world.place("BUY 1 MARKET"))
         await idle()
         (shown,) = world.gateway.orders(OF_EMA)
@@ -416,17 +419,17 @@ def test_accounts_do_not_share_order_numbers_even_when_they_prefer_one(
 def test_the_days_gain_of_a_carried_position_begins_at_the_previous_close() -> None:
     async def main() -> None:
         world = World()
-        await world.place("BUY 10 MARKET NRML")
+        await world.place("BUY 10 MARKET MIS")
         await world.place("BUY 10 MARKET CNC")
         world.market.at += timedelta(days=1)
         world.market.show(INFY, last="112", previous_close="110")
         assert day_pnl(world.gateway, EMA).total == Decimal(40)
-        await world.place("SELL 10 MARKET NRML")
+        await world.place("SELL 10 MARKET MIS")
         pnl = day_pnl(world.gateway, EMA)
         assert pnl.realised == Decimal("119.50")
         assert pnl.total == Decimal(40)
         (view,) = world.gateway.positions(OF_EMA)
-        assert (view.position.product, view.position.realised) == (Product.NRML, pnl.realised)
+        assert (view.position.product, view.position.realised) == (Product.MIS, pnl.realised)
         assert (view.position.bought_quantity, view.position.sold_quantity) == (0, 10)
         assert world.gateway.funds(ACCOUNT).realised == pnl.realised
 
@@ -446,3 +449,29 @@ def test_scopes_hold_books() -> None:
         (replace(WHOLE, account_id=AccountId("other")), stranger, True),
     ]
     assert [book in scope for scope, book, _ in cases] == [expected for _, _, expected in cases]
+
+
+def test_what_a_market_order_will_still_trade_is_not_asked_for_again() -> None:
+    """Ten units are shown: the rest of an order comes with the next quotes, and once."""
+
+    async def main() -> None:
+        world = World(fills=HONEST)
+        world.market.size = 10
+        asked = request("BUY 25 MARKET")
+        first = await world.gateway.place_smart(EMA, asked, 25)
+        assert first is not None
+        assert first.filled_quantity == 10
+        assert await world.gateway.place_smart(EMA, asked, 25) is None
+        for second in (1, 2):
+            world.market.at += timedelta(seconds=second)
+            await world.tick(last="100", bid="99.95", ask="100.05")
+        assert world.gateway.order(WHOLE, first.id).status is OrderStatus.COMPLETE
+        closing = await world.gateway.close_positions(WHOLE)
+        assert [order.request.quantity for order in closing] == [25]
+        assert await world.gateway.close_positions(WHOLE) == []
+        for _ in range(3):
+            world.market.at += timedelta(seconds=1)
+            await world.tick(last="100", bid="99.95", ask="100.05")
+        assert [view.position.quantity for view in world.gateway.positions(WHOLE)] == [0]
+
+    run(main())

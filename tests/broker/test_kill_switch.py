@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from algohost.domain.errors import Conflict
-from algohost.domain.orders import Book, OrderChanges, OrderStatus
+from algohost.domain.orders import Book, Order, OrderChanges, OrderStatus
 from tests.broker.world import OF_EMA, WHOLE, World, run
 from tests.exchange.desk import ACCOUNT, EMA, INFY, RSI, UNATTRIBUTED, request
 
@@ -31,6 +31,15 @@ def play(scenario: Callable[[World, Switch], Awaitable[None]]) -> None:
     run(main())
 
 
+async def waiting_for_the_disk(world: World) -> asyncio.Task[Order]:
+    """An order whose first write stands before a disk that hangs."""
+    world.journal.gate.clear()
+    placing = asyncio.create_task(world.place("BUY 10 MARKET"))
+    while not world.journal.waiting:
+        await asyncio.sleep(0)
+    return placing
+
+
 def test_new_and_changed_orders_are_refused_and_leave_no_trace() -> None:
     async def scenario(world: World, switch: Switch) -> None:
         resting = await world.place("BUY 10 LIMIT 90")
@@ -49,15 +58,31 @@ def test_new_and_changed_orders_are_refused_and_leave_no_trace() -> None:
     play(scenario)
 
 
-def test_an_order_that_waits_for_the_disk_when_it_is_engaged_is_rejected_and_not_sent() -> None:
+def test_an_order_that_waits_for_the_disk_when_it_is_engaged_leaves_no_trace() -> None:
     """A disk that hangs for half a minute must not let orders in half a minute late."""
 
     async def scenario(world: World, switch: Switch) -> None:
         await world.gateway.recover(ACCOUNT)
-        world.journal.gate.clear()
-        placing = asyncio.create_task(world.place("BUY 10 MARKET"))
-        while not world.journal.waiting:
-            await asyncio.sleep(0)
+        placing = await waiting_for_the_disk(world)
+        switch.covers = {EMA}
+        world.journal.gate.set()
+        with pytest.raises(Conflict, match="kill switch"):
+            await placing
+        assert world.gateway.orders(WHOLE) == []
+        assert await world.journal.intents(ACCOUNT) == []
+        assert (await world.place("BUY 1 MARKET", owner=RSI)).status is OrderStatus.COMPLETE
+
+    play(scenario)
+
+
+def test_an_intent_that_waits_for_the_disk_when_it_is_engaged_is_rejected_and_not_sent() -> None:
+    """The same on the way to a broker far away."""
+
+    async def main() -> None:
+        switch = Switch()
+        world = World.of_remote(refuse=switch)
+        await world.gateway.recover(ACCOUNT)
+        placing = await waiting_for_the_disk(world)
         switch.covers = {EMA}
         world.journal.gate.set()
         order = await placing
@@ -70,6 +95,27 @@ def test_an_order_that_waits_for_the_disk_when_it_is_engaged_is_rejected_and_not
         restarted = world.restart()
         await restarted.gateway.recover(ACCOUNT)
         assert restarted.gateway.orders(WHOLE) == [order]
+        assert world.far is not None
+        assert world.far.sent == {}
+
+    run(main())
+
+
+def test_all_orders_are_cancelled_those_included_that_were_being_placed() -> None:
+    """One that was decided just before, and not on disk yet, was in no list to cancel."""
+
+    async def scenario(world: World, switch: Switch) -> None:
+        await world.gateway.recover(ACCOUNT)
+        world.journal.gate.clear()
+        placing = asyncio.create_task(world.place("BUY 10 LIMIT 90"))
+        while not world.journal.waiting:
+            await asyncio.sleep(0)
+        cancelling = asyncio.create_task(world.gateway.cancel_all(WHOLE))
+        await asyncio.sleep(0)
+        world.journal.gate.set()
+        done, order = await cancelling, await placing
+        assert [one.id for one in done.cancelled] == [order.id]
+        assert not switch.covers
 
     play(scenario)
 

@@ -8,12 +8,15 @@ from typing import Any, Final, TypeVar
 from algohost.broker.accounts import PaperBrokers
 from algohost.broker.crash_points import CrashPoint, Reached, pass_by
 from algohost.broker.gateway import Gateway
+from algohost.broker.risk_port import Governor, RiskCheck
+from algohost.broker.settling import Pause
 from algohost.broker.views import Scope
 from algohost.domain.instruments import InstrumentKey
 from algohost.domain.orders import Book, Order
 from algohost.exchange.fills import AT_TOUCH, FillModel
 from algohost.testing.journal import MemoryJournal
 from algohost.testing.market import TableMarket
+from tests.broker.remote import FarAway, RemoteBrokers
 from tests.exchange.desk import ACCOUNT, EMA, INFY, INSTRUMENTS, MORNING, TCS, request
 
 WHOLE: Final = Scope(account_id=ACCOUNT)
@@ -37,20 +40,33 @@ class World:
         reached: Reached = pass_by,
         fills: FillModel = AT_TOUCH,
         refuse: Callable[[Book], None] = lambda _book: None,
+        far: FarAway | None = None,
+        pause: Pause = asyncio.sleep,
+        risk: RiskCheck | None = None,
+        governor: Governor | None = None,
     ) -> None:
         self.journal = journal or MemoryJournal()
         self.market = market or _market()
         self.told: list[Order] = []
         brokers = PaperBrokers(
-            journal=self.journal, market=self.market, reached=reached, fills=fills
+            journal=self.journal,
+            market=self.market,
+            reached=reached,
+            fills=fills,
+            refuse=refuse,
+            risk=risk,
         )
         self.gateway = Gateway(
             journal=self.journal,
             market=self.market,
-            open_broker=brokers.open,
+            open_broker=brokers.open if far is None else RemoteBrokers(far, reached).open,
             refuse=refuse,
             reached=reached,
+            pause=pause,
+            risk=risk,
+            governor=governor,
         )
+        self.far = far
         self.gateway.listen(self.told.append)
 
     def restart(self, *, reached: Reached = pass_by) -> "World":
@@ -60,7 +76,20 @@ class World:
             shown = self.market.quote(key)
             market.show(key, last=str(shown.last), bid=str(shown.bid), ask=str(shown.ask))
         market.tick()
-        return World(self.journal, market, reached=reached)
+        if self.far is not None:
+            market = self.market  # which the far exchange looks at
+        return World(self.journal, market, reached=reached, far=self.far)
+
+    @classmethod
+    def of_remote(
+        cls,
+        *,
+        refuse: Callable[[Book], None] = lambda _book: None,
+        pause: Pause = asyncio.sleep,
+    ) -> "World":
+        """A world whose broker is at the other end of a line."""
+        market = _market()
+        return cls(market=market, far=FarAway(market), refuse=refuse, pause=pause)
 
     async def place(self, asked: str, key: InstrumentKey = INFY, *, owner: Book = EMA) -> Order:
         """Places an order given in short form."""

@@ -1,21 +1,27 @@
 """Opening paper accounts: their past read back, their numbers kept apart."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Final
 
+from algohost.broker.account_numbers import AccountNumbers
+from algohost.broker.admission import Admission
 from algohost.broker.crash_points import Reached, pass_by
 from algohost.broker.paper import PaperBroker
+from algohost.broker.risk_port import NoLimits, RiskCheck
 from algohost.domain.errors import Unavailable
 from algohost.domain.ids import AccountId
+from algohost.domain.orders import Book
 from algohost.domain.ports import Market, OrderJournal
 from algohost.exchange.account import AccountState
+from algohost.exchange.charges import FREE, ChargeModel
 from algohost.exchange.codec import from_record, to_record
 from algohost.exchange.events import AccountOpened, Event
-from algohost.exchange.fills import AT_TOUCH, FillModel
-from algohost.exchange.margins import FLAT_MARGIN, MarginModel
-from algohost.exchange.numbers import ACCOUNT_NUMBERS, preferred_account_number
+from algohost.exchange.fills import FillModel
+from algohost.exchange.honest import HONEST
+from algohost.exchange.hours import TradingHours
+from algohost.exchange.margins import SEGMENT_MARGIN, MarginModel
 
 OPENING_CASH: Final = Decimal("10000000.00")
 """What a new paper account begins with: ₹1,00,00,000.00."""
@@ -34,17 +40,30 @@ class PaperBrokers:
         journal: OrderJournal,
         market: Market,
         opening_cash: Decimal = OPENING_CASH,
-        fills: FillModel = AT_TOUCH,
-        margin: MarginModel = FLAT_MARGIN,
+        fills: FillModel = HONEST,
+        margin: MarginModel = SEGMENT_MARGIN,
+        charges: ChargeModel = FREE,
+        hours: TradingHours | None = None,
+        refuse: Callable[[Book], None] = lambda _book: None,
+        risk: RiskCheck | None = None,
         reached: Reached = pass_by,
+        numbers: AccountNumbers | None = None,
     ) -> None:
+        """``refuse`` raises where a book may place no orders now: its GTTs place none either.
+
+        ``risk`` judges the orders of triggered GTTs; those of the gateway it has judged already.
+        """
         self._journal = journal
         self._market = market
         self._opening_cash = opening_cash
         self._fills = fills
         self._margin = margin
+        self._charges = charges
+        self._hours = hours
+        self._refuse = refuse
+        self._risk = risk or NoLimits()
         self._reached = reached
-        self._numbers: dict[int, AccountId] = {}
+        self._numbers = numbers or AccountNumbers()
         self._turn = asyncio.Lock()
 
     async def open(self, account_id: AccountId) -> PaperBroker:
@@ -54,15 +73,18 @@ class PaperBrokers:
         where what it says cannot be.
         """
         async with self._turn:
-            state = AccountState(account_id, margin=self._margin)
+            state = AccountState(account_id, margin=self._margin, charges=self._charges)
             for event in await self._past(account_id):
                 state.apply(event)
-            self._numbers[state.account_number] = account_id
+            self._numbers.has(account_id, state.account_number)
         return PaperBroker(
             state,
             journal=self._journal,
             market=self._market,
             fills=self._fills,
+            admission=Admission(refuse=self._refuse, risk=self._risk),
+            hours=self._hours,
+            opening_cash=self._opening_cash,
             reached=self._reached,
         )
 
@@ -82,9 +104,7 @@ class PaperBrokers:
         return [from_record(record) for record in records]
 
     def _opened(self, account_id: AccountId) -> AccountOpened:
-        number = preferred_account_number(account_id)
-        while self._numbers.get(number, account_id) != account_id:
-            number = (number + 1) % ACCOUNT_NUMBERS
+        number = self._numbers.new_for(account_id)
         return AccountOpened(
             at=self._market.now(),
             account_id=account_id,

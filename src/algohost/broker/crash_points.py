@@ -10,11 +10,13 @@ class CrashPoint(StrEnum):
     BEFORE_INTENT = "before intent"
     """Nothing is on disk."""
     AFTER_INTENT = "after intent"
-    """The intent is on disk, nothing was sent."""
+    """The intent is on disk, nothing was sent. Not on the way to a broker that keeps intents."""
+    BEFORE_APPEND = "before append"
+    """The exchange has decided what happens, and nothing of it is on disk."""
     AFTER_APPEND = "after append"
     """The exchange's events are on disk, nobody here knows of them yet."""
     BEFORE_ACK = "before ack"
-    """All is done and known; the caller has not been told."""
+    """All is done and known of a command; the caller has not been told."""
 
 
 Reached = Callable[[CrashPoint], None]

@@ -8,28 +8,32 @@ because nothing is sent before its intent is on disk, and nothing of it is kept 
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Final
+from dataclasses import replace
 
 from algohost.broker.crash_points import CrashPoint, Reached, pass_by
-from algohost.broker.ports import Broker, OpenBroker, OutcomeUnknown
-from algohost.broker.prices import Prices
+from algohost.broker.gtts import Gtts
+from algohost.broker.money import Money
+from algohost.broker.open_accounts import OpenAccount, OpenAccounts, OrderListener
+from algohost.broker.order_keys import First, OrderKeys, key_of
+from algohost.broker.ports import Broker, HasPrices, OpenBroker
+from algohost.broker.reads import Reads
+from algohost.broker.risk_port import Governor, NoLimits, NoQueue, RiskCheck
+from algohost.broker.sending import Refuse, Sender, quantity_coming, quantity_held
+from algohost.broker.settling import NOT_SENT, Pause
 from algohost.broker.views import Cancellation, DayPnl, PositionView, Scope
-from algohost.domain.errors import AlgohostError, NotFound, Unavailable
-from algohost.domain.ids import AccountId, OrderId, StrategyId
+from algohost.domain.errors import AlgohostError, Conflict, Invalid, NotFound, Unavailable
+from algohost.domain.ids import AccountId, OrderId
 from algohost.domain.instruments import InstrumentKey
 from algohost.domain.orders import (
     Action,
     Book,
-    Funds,
     Order,
     OrderChanges,
     OrderRequest,
-    OrderStatus,
+    Position,
     PriceType,
-    Trade,
 )
-from algohost.domain.ports import Market, OrderJournal
+from algohost.domain.ports import Market, OrderJournal, OrderKey
 from algohost.exchange.account import PositionKey
 from algohost.exchange.day import day_of
 
@@ -37,24 +41,8 @@ __all__ = ["Cancellation", "DayPnl", "Gateway", "OrderListener", "PositionView",
 
 log = logging.getLogger(__name__)
 
-OrderListener = Callable[[Order], None]
-Refuse = Callable[[Book], None]
-"""Raises ``Conflict`` where a book may not place or change orders now."""
 
-HOST_STOPPED: Final = "The host stopped before the order was sent."
-NOT_SENT: Final = "The order journal failed before the order was sent."
-
-
-@dataclass(kw_only=True)
-class _Account:
-    broker: Broker
-    on_the_way: dict[OrderId, Order] = field(default_factory=dict)
-    """Orders that the broker has not answered for: intended, or unknown."""
-    doubtful: set[OrderId] = field(default_factory=set)
-    """Those of them whose way was cut, to be settled before anything else is sent."""
-
-
-class Gateway:
+class Gateway(Reads, Money, Gtts):
     """All orders of all accounts.
 
     Commands await the disk. Reads are immediate, and raise ``Unavailable`` for an account that
@@ -69,18 +57,28 @@ class Gateway:
         market: Market,
         open_broker: OpenBroker,
         refuse: Refuse = lambda _book: None,
+        risk: RiskCheck | None = None,
+        governor: Governor | None = None,
         reached: Reached = pass_by,
+        pause: Pause = asyncio.sleep,
     ) -> None:
-        """``refuse`` is the kill switch: it is asked before an order is placed or changed."""
-        self._journal = journal
-        self._refuse = refuse
+        """``refuse`` is the kill switch: it is asked before an order is placed or changed.
+
+        ``risk`` and ``governor`` bound what is placed and how fast; by default nothing does.
+        ``pause`` waits between two questions about an order whose outcome is not known.
+        """
         self._market = market
-        self._open_broker = open_broker
+        self._refuse = refuse
+        self._risk = risk or NoLimits()
+        self._governor = governor or NoQueue()
+        self._journal = journal
         self._reached = reached
-        self._accounts: dict[AccountId, _Account] = {}
-        self._opening: dict[AccountId, asyncio.Lock] = {}
+        self._accounts = OpenAccounts(journal=journal, open_broker=open_broker, pause=pause)
+        self._sender = Sender(
+            journal=journal, market=market, governor=self._governor, reached=reached
+        )
+        self._keys = OrderKeys(journal, market.now)
         self._targets: dict[Book, asyncio.Lock] = {}
-        self._listeners: list[OrderListener] = []
 
     # -- life
 
@@ -92,7 +90,7 @@ class Gateway:
         the journal fails: orders that cannot be settled are shown as unknown.
         """
         try:
-            await self._account(account_id)
+            await self._accounts.ready(account_id)
         except Unavailable as error:
             if account_id not in self._accounts:
                 raise
@@ -100,53 +98,98 @@ class Gateway:
 
     async def close(self) -> None:
         """Lets what is under way end, and stops matching."""
-        for account in self._accounts.values():
-            await account.broker.close()
+        await self._accounts.close()
+        await self._keys.close()
+
+    async def shut(self, account_id: AccountId) -> None:
+        """Looks at an account that was removed no more; its orders stay on record."""
+        await self._accounts.shut(account_id)
 
     def listen(self, listener: OrderListener) -> Callable[[], None]:
         """Calls ``listener`` with each order that changed, once that is durable.
 
         Until the returned function is called.
         """
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+        return self._accounts.listen(listener)
 
     # -- commands
 
-    async def place(self, book: Book, request: OrderRequest) -> Order:
+    async def place(self, book: Book, request: OrderRequest, *, key: str | None = None) -> Order:
         """Places an order and returns it as it stands, which may be rejected with a reason.
 
         ``UNKNOWN`` means that nobody can say yet; it settles by itself. Raises ``NotFound`` for
         an instrument that is not listed, ``Conflict`` while the kill switch is engaged, and
         ``Unavailable`` where nothing was placed because the journal could not be written.
-        """
-        return await self._place(book, request, refuse=self._refuse)
 
-    async def _place(self, book: Book, request: OrderRequest, *, refuse: Refuse) -> Order:
-        if self._market.find(request.key) is None:
+        A ``key`` that the book has used before for the same request places nothing and returns
+        the order of that time; for another request it is a ``Conflict``.
+        """
+
+        async def first(order_key: OrderKey | None) -> Order:
+            return await self._place(
+                book, request, refuse=self._refuse, risk=self._risk, key=order_key
+            )
+
+        if key is None:
+            return await first(None)
+        order = await self._once(book, key_of(key, request), first)
+        if order is None:
+            raise RuntimeError(f"Key {key!r} of {book} stands for no order.")
+        return order
+
+    async def _place(
+        self,
+        book: Book,
+        request: OrderRequest,
+        *,
+        refuse: Refuse,
+        risk: RiskCheck,
+        key: OrderKey | None = None,
+    ) -> Order:
+        account = await self._accounts.ready(book.account_id)
+        if not account.has_prices and self._market.find(request.key) is None:
             raise NotFound(f"{request.key} is not listed. Check the symbol and the exchange.")
-        account = await self._account(book.account_id)
-        refuse(book)  # leaves no trace; from here on the order is on its way
-        sending = self._send(account, book, request, refuse)
-        return await asyncio.shield(asyncio.ensure_future(sending))
+        refuse(book)  # leaves no trace, as a limit does; from there on the order is on its way
+        admitted = risk.admit(book, request)
+        return await self._sender.send(
+            account, book, request, refuse=refuse, admitted=admitted, key=key
+        )
 
     async def place_smart(
-        self, book: Book, request: OrderRequest, target_position: int
+        self, book: Book, request: OrderRequest, target_position: int, *, key: str | None = None
     ) -> Order | None:
         """Trades the difference between ``target_position`` and what the book holds.
 
         The request's action and quantity are replaced by what is needed; ``None`` when nothing
         is. Two at once for one book take turns, so that the second sees what the first traded.
+        A position with an order of unknown outcome is a ``Conflict``. ``key`` is as in ``place``.
         Raises as ``place``.
         """
-        account = await self._account(book.account_id)
+
+        async def first(order_key: OrderKey | None) -> Order | None:
+            return await self._place_missing(book, request, target_position, order_key)
+
+        if key is None:
+            return await first(None)
+        return await self._once(book, key_of(key, request, target_position=target_position), first)
+
+    async def _place_missing(
+        self, book: Book, request: OrderRequest, target: int, key: OrderKey | None
+    ) -> Order | None:
+        account = await self._accounts.ready(book.account_id)
         async with self._targets.setdefault(book, asyncio.Lock()):
-            key = PositionKey(book, request.key, request.product)
-            missing = target_position - _held(account.broker, key, self._market)
+            position = PositionKey(book, request.key, request.product)
+            doubt = _doubt_about(account, position)
+            if doubt is not None:
+                raise doubt
+            missing = target - quantity_held(account.broker, position, self._market)
+            missing -= quantity_coming(account.broker, position, self._market)
             if missing == 0:
+                if key is not None:
+                    await self._journal.keep_key(book, key, at=self._market.now())
                 return None
             needed = replace(request, action=_action(missing), quantity=abs(missing))
-            return await self.place(book, needed)
+            return await self._place(book, needed, refuse=self._refuse, risk=self._risk, key=key)
 
     async def modify(self, scope: Scope, order_id: OrderId, changes: OrderChanges) -> Order:
         """Changes an open order and returns it as it stands after.
@@ -154,220 +197,135 @@ class Gateway:
         Raises ``NotFound`` for an order outside the scope, ``Conflict`` for a final one,
         ``Invalid`` where the changed order would be refused, ``Unavailable`` as ``place``.
         """
-        account = await self._account(scope.account_id)
-        self._refuse(self.order(scope, order_id).book)
-        return await account.broker.modify(order_id, changes)
+        account = await self._accounts.ready(scope.account_id)
+        order = self.order(scope, order_id)
+        self._refuse(order.book)
+        self._risk.admit_change(order, changes.applied_to(order.request))
+        await self._governor.turn(order.book, order.request.key, is_exit=False)
+        self._refuse(order.book)  # its turn may have been long in coming
+        changed = await account.broker.modify(order_id, replace(changes, by=scope.by))
+        self._reached(CrashPoint.BEFORE_ACK)
+        return changed
 
     async def cancel(self, scope: Scope, order_id: OrderId) -> Order:
         """Withdraws what is open of an order. Raises as ``modify``."""
-        account = await self._account(scope.account_id)
-        self.order(scope, order_id)
-        return await account.broker.cancel(order_id, reason="Cancelled on request.")
+        account = await self._accounts.ready(scope.account_id)
+        order = self.order(scope, order_id)
+        if not order.status.is_final:  # else it is refused, which needs nobody's turn
+            await self._governor.turn(order.book, order.request.key, is_exit=True)
+        cancelled = await account.broker.cancel(order_id, reason=scope.cancelled)
+        self._reached(CrashPoint.BEFORE_ACK)
+        return cancelled
 
     async def cancel_all(self, scope: Scope) -> Cancellation:
-        """Cancels every open order in scope; one that cannot be does not stop the others."""
-        await self._account(scope.account_id)
+        """Cancels every open order in scope at once; one that cannot be does not stop others."""
+        account = await self._accounts.ready(scope.account_id)
+        if account.keeps_intents is not None:
+            await account.quiet()  # what is being placed now is no order to cancel yet
+        working = [order.id for order in self.orders(scope) if not order.status.is_final]
+        answers = await asyncio.gather(
+            *(self.cancel(scope, order_id) for order_id in working), return_exceptions=True
+        )
         cancelled: list[Order] = []
         failed: list[tuple[OrderId, str]] = []
-        for order in self.orders(scope):
-            if order.status.is_final:
-                continue
-            try:
-                cancelled.append(await self.cancel(scope, order.id))
-            except AlgohostError as error:
-                failed.append((order.id, error.message))
+        for order_id, answer in zip(working, answers, strict=True):
+            match answer:
+                case AlgohostError():
+                    failed.append((order_id, answer.message))
+                case BaseException():
+                    raise answer
+                case _:
+                    cancelled.append(answer)
         return Cancellation(cancelled=cancelled, failed=failed)
 
-    async def close_positions(self, scope: Scope) -> Sequence[Order]:
+    async def close_positions(
+        self,
+        scope: Scope,
+        *,
+        only: Callable[[Position], bool] = lambda _position: True,
+        label: str = "close position",
+    ) -> Sequence[Order]:
         """Places a market order against every open position in scope, in its own book.
 
-        Settled holdings stay. One above the freeze quantity is closed by several orders. Open
-        orders are not touched: cancel them first where they must not trade afterwards. The kill
-        switch keeps nobody from getting out.
+        What open market orders are closing already is left to them. ``only`` says which, ``label``
+        why. Settled holdings stay. One above the freeze quantity is
+        closed by several orders. Open orders are not touched: cancel them first where they must not
+        trade afterwards. Neither the kill switch nor a limit keeps anybody from getting out.
+        Raises ``Conflict``, after all others are closed, for a position with an order of unknown
+        outcome.
         """
-        account = await self._account(scope.account_id)
+        account = await self._accounts.ready(scope.account_id)
         today = day_of(self._market.now())
         keys = [
             PositionKey(p.traded.book, p.traded.key, p.traded.product)
             for p in account.broker.positions(today, scope)
-            if p.traded.quantity
+            if p.traded.quantity and only(p.traded)
         ]
         placed: list[Order] = []
+        unsure: list[Conflict] = []
         for key in keys:
             async with self._targets.setdefault(key.book, asyncio.Lock()):
+                doubt = _doubt_about(account, key)
+                if doubt is not None:
+                    unsure.append(doubt)
+                    continue
                 held = account.broker.position(key, today).traded.quantity
-                for quantity in self._slices(key.key, abs(held)):
+                coming = quantity_coming(account.broker, key, self._market)
+                closing = max(0, -_action(held).sign * coming)
+                for quantity in self._slices(key.key, max(0, abs(held) - closing)):
                     request = OrderRequest(
                         key=key.key,
                         action=_action(-held),
                         quantity=quantity,
                         price_type=PriceType.MARKET,
                         product=key.product,
-                        label="close position",
+                        label=label,
                     )
-                    closing = self._place(key.book, request, refuse=lambda _book: None)
-                    placed.append(await closing)
+                    placed.append(await self._exit(key.book, request))
+        if unsure:
+            raise unsure[0]
         return placed
 
-    # -- reads
+    async def ask_broker(
+        self, account_id: AccountId, name: str, fields: Mapping[str, object]
+    ) -> Mapping[str, object]:
+        """What the broker of a live account answers to an endpoint that only reads.
 
-    def order(self, scope: Scope, order_id: OrderId) -> Order:
-        """One order. Raises ``NotFound`` for one that does not exist or is out of scope."""
-        account = self._opened(scope.account_id)
-        order = account.broker.order(order_id) or account.on_the_way.get(order_id)
-        if order is None or order.book not in scope:
-            raise NotFound(f"There is no order {order_id}. Look at the order book for its number.")
-        return order
+        Raises as ``HasPrices.ask``, and ``Invalid`` for an account without prices of its own.
+        """
+        account = await self._accounts.ready(account_id)
+        if not isinstance(account.broker, HasPrices):
+            raise Invalid(f"Account {account_id} has the prices of this server's market.")
+        return await account.broker.ask(name, fields)
 
-    def orders(self, scope: Scope) -> Sequence[Order]:
-        """Today's orders and those of before that are still open, oldest first."""
-        account = self._opened(scope.account_id)
-        known = account.broker.orders(day_of(self._market.now()), scope)
-        waiting = [
-            order
-            for order in account.on_the_way.values()
-            if order.book in scope and account.broker.order(order.id) is None
-        ]
-        return [*known, *waiting]
+    # -- parts
 
-    def trades(self, scope: Scope) -> Sequence[Trade]:
-        """Today's trades, oldest first."""
-        account = self._opened(scope.account_id)
-        trades = account.broker.trades(day_of(self._market.now()))
-        return [trade for trade in trades if trade.book in scope]
+    async def _once(self, book: Book, key: OrderKey, first: First) -> Order | None:
+        account = await self._accounts.ready(book.account_id)
+        scope = Scope(account_id=book.account_id)
 
-    def positions(self, scope: Scope) -> Sequence[PositionView]:
-        """Positions that are open or were traded today, one per book; see ``views.netted``."""
-        account, prices = self._opened(scope.account_id), Prices(self._market)
-        return [
-            prices.view(day.traded)
-            for day in account.broker.positions(day_of(self._market.now()), scope)
-            if day.is_shown
-        ]
+        async def again(order_id: OrderId) -> Order:
+            try:
+                return self.order(scope, order_id)
+            except NotFound:
+                # its intent was kept although the journal said otherwise: it was never sent
+                lost = [o for o in await self._journal.intents(book.account_id) if o.id == order_id]
+                return (await account.broker.bury(lost, reason=NOT_SENT))[0]
 
-    def holdings(self, scope: Scope) -> Sequence[PositionView]:
-        """CNC shares held since before today, one row per book."""
-        account, prices = self._opened(scope.account_id), Prices(self._market)
-        return [
-            prices.view(day.settled)
-            for day in account.broker.positions(day_of(self._market.now()), scope)
-            if day.settled.quantity
-        ]
+        return await self._keys.once(book, key, first=first, again=again)
 
-    def funds(self, account_id: AccountId) -> Funds:
-        """The account's money; ``realised`` is today's."""
-        return self._opened(account_id).broker.funds(day_of(self._market.now()))
+    async def _exit(self, book: Book, request: OrderRequest) -> Order:
+        return await self._place(book, request, refuse=lambda _book: None, risk=NoLimits())
 
-    def day_pnls(self, scope: Scope) -> Mapping[StrategyId | None, DayPnl]:
-        """What each book in scope gained today, that holds something or traded today."""
-        account, prices = self._opened(scope.account_id), Prices(self._market)
-        gained: dict[StrategyId | None, DayPnl] = {}
-        for day in account.broker.positions(day_of(self._market.now()), scope):
-            book = day.opening.book.strategy_id
-            gained[book] = gained.get(book, DayPnl()) + prices.gained(day)
-        return gained
+    def _opened(self, account_id: AccountId) -> OpenAccount:
+        return self._accounts.opened(account_id)
 
-    # -- the way of an order
+    def brokers(self) -> Sequence[Broker]:
+        """The brokers of all accounts that are open."""
+        return self._accounts.brokers()
 
-    async def _send(
-        self, account: _Account, book: Book, request: OrderRequest, refuse: Refuse
-    ) -> Order:
-        now, broker = self._market.now(), account.broker
-        order = Order(
-            id=broker.next_order_id(),
-            book=book,
-            request=request,
-            status=OrderStatus.INTENDED,
-            placed_at=now,
-            updated_at=now,
-        )
-        self._reached(CrashPoint.BEFORE_INTENT)
-        await self._intend(order)
-        self._reached(CrashPoint.AFTER_INTENT)
-        account.on_the_way[order.id] = order
-        try:
-            placed = await _given(broker, order, refuse)
-        except OutcomeUnknown:
-            return self._doubt(account, order)
-        except Exception:
-            self._doubt(account, order)
-            raise
-        del account.on_the_way[order.id]
-        self._reached(CrashPoint.BEFORE_ACK)
-        return placed
-
-    async def _intend(self, order: Order) -> None:
-        try:
-            await self._journal.intend(order)
-        except Exception as error:
-            log.warning("intent_failed order=%s error=%r", order.id, error)
-            raise Unavailable(
-                "The order journal could not be written, so the order was not sent. Look at the "
-                "disk and at the server's log, then try again.",
-                code="JOURNAL_NOT_WRITTEN",
-            ) from error
-
-    def _doubt(self, account: _Account, order: Order) -> Order:
-        unknown = replace(
-            order, status=OrderStatus.UNKNOWN, reason="Whether it was taken is not known yet."
-        )
-        account.on_the_way[order.id] = unknown
-        account.doubtful.add(order.id)
-        self._tell([unknown])
-        return unknown
-
-    async def _settle(self, account: _Account) -> None:
-        """Finds out what became of orders whose way was cut."""
-        doubtful = [account.on_the_way[order_id] for order_id in sorted(account.doubtful)]
-        intended = [replace(o, status=OrderStatus.INTENDED, reason="") for o in doubtful]
-        await account.broker.settle(intended, reason=NOT_SENT)
-        for order in doubtful:
-            account.doubtful.discard(order.id)
-            account.on_the_way.pop(order.id, None)
-
-    # -- accounts
-
-    async def _account(self, account_id: AccountId) -> _Account:
-        account = self._accounts.get(account_id)
-        if account is None:
-            async with self._opening.setdefault(account_id, asyncio.Lock()):
-                account = self._accounts.get(account_id) or await self._open(account_id)
-        if account.doubtful:
-            await self._settle(account)
-        return account
-
-    async def _open(self, account_id: AccountId) -> _Account:
-        broker = await self._open_broker(account_id)
-        try:
-            intents = await self._journal.intents(account_id)
-            lost = [order for order in intents if broker.order(order.id) is None]
-            if lost:
-                log.warning("orders_not_sent account=%s count=%d", account_id, len(lost))
-                await broker.settle(lost, reason=HOST_STOPPED)
-        except BaseException:
-            await broker.close()
-            raise
-        broker.listen(self._tell)
-        self._accounts[account_id] = account = _Account(broker=broker)
-        return account
-
-    def _opened(self, account_id: AccountId) -> _Account:
-        account = self._accounts.get(account_id)
-        if account is None:
-            raise Unavailable(
-                f"Account {account_id} has not been read from the journal yet. Try again soon.",
-                code="ACCOUNT_NOT_OPEN",
-            )
-        return account
-
-    def _tell(self, orders: Sequence[Order]) -> None:
-        for order in orders:
-            for listener in list(self._listeners):
-                try:
-                    listener(order)
-                except Exception:
-                    # An order is durable by now: who cannot hear of it must not undo it.
-                    log.exception("order_listener_failed order=%s", order.id)
+    async def _ready(self, account_id: AccountId) -> OpenAccount:
+        return await self._accounts.ready(account_id)
 
     def _slices(self, key: InstrumentKey, quantity: int) -> Sequence[int]:
         """``quantity`` in pieces that the freeze quantity allows."""
@@ -379,20 +337,19 @@ class Gateway:
         return [most] * whole + ([rest] if rest else [])
 
 
-async def _given(broker: Broker, order: Order, refuse: Refuse) -> Order:
-    """Gives the broker an order, unless a kill switch was engaged while its intent was written:
-    a disk may take long for that. It is rejected then."""
-    try:
-        refuse(order.book)
-    except AlgohostError as refusal:
-        return (await broker.settle([order], reason=refusal.message))[0]
-    return await broker.place(order)
+def _doubt_about(account: OpenAccount, position: PositionKey) -> Conflict | None:
+    """Why what is held is not known: an order of unknown outcome."""
+    for order in account.settling.unknown():
+        asked = order.request
+        if PositionKey(order.book, asked.key, asked.product) == position:
+            return Conflict(
+                f"It is not known yet whether order {order.id} in {asked.key} was taken, so the "
+                "position is not known either, and nothing was placed. It settles by itself; look "
+                "at the order book and try again.",
+                code="POSITION_UNKNOWN",
+            )
+    return None
 
 
 def _action(quantity: int) -> Action:
     return Action.BUY if quantity > 0 else Action.SELL
-
-
-def _held(broker: Broker, key: PositionKey, market: Market) -> int:
-    day = broker.position(key, day_of(market.now()))
-    return day.traded.quantity + day.settled.quantity

@@ -1,47 +1,55 @@
 """The paper broker: one account on the paper exchange, durable before it is visible.
 
-A command is decided on the state, its events go to the journal, and only then into the state
-and to listeners. Commands and market ticks take turns, one at a time.
+A command is decided, its events go to the journal, and only then into the state and to
+listeners. Commands and market ticks are decided in turn, one at a time. Orders, their changes and
+cancellations do not wait for the disk then: the next is decided on what the ones before will have
+done, and all that wait go to disk in one write. Everything else is alone from its decision until
+it is durable.
 
-When an append fails, nobody knows whether it was kept: the journal is read back. If the events
-are there, the command was done; if not, it was not. If even reading fails, the outcome is
-unknown, and nothing else is decided until the journal has answered.
+The journal of the account is the order journal, so the intent of an order goes to disk in one
+write with what the exchange decided of it: ``KeepsIntents``.
 """
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Container, Coroutine, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Final, TypeVar
+from typing import Final
 
-from algohost.broker.crash_points import CrashPoint, Reached, pass_by
-from algohost.broker.ports import OrdersListener, OutcomeUnknown
-from algohost.domain.errors import NotFound, Unavailable
+from algohost.broker.admission import Admission
+from algohost.broker.crash_points import Reached, pass_by
+from algohost.broker.durable import DurableState
+from algohost.broker.paper_gtts import PaperGtts
+from algohost.broker.ports import Absent, Finding, Known, OrdersListener
+from algohost.broker.risk_port import NoLimits
+from algohost.broker.turns import Turns
+from algohost.domain.errors import NotFound
 from algohost.domain.ids import AccountId, OrderId
 from algohost.domain.instruments import InstrumentKey
-from algohost.domain.orders import Book, Funds, Order, OrderChanges, Trade
-from algohost.domain.ports import JournalRecord, Market, OrderJournal
+from algohost.domain.orders import Action, Book, Funds, Order, OrderChanges, OrderRequest, Trade
+from algohost.domain.ports import Intent, Market, OrderJournal
 from algohost.domain.quotes import Quote
 from algohost.exchange import day as days
 from algohost.exchange import rules
 from algohost.exchange.account import AccountState, PositionKey
-from algohost.exchange.codec import from_record, to_record
-from algohost.exchange.events import Event, order_id_of
+from algohost.exchange.closing import reset
+from algohost.exchange.events import Event
 from algohost.exchange.fills import AT_TOUCH, FillModel
-from algohost.exchange.matching import on_quotes
+from algohost.exchange.hours import TradingHours, next_day
+from algohost.exchange.margins import MarginNeeded, needed
+from algohost.exchange.matching import Venue, on_quotes
 from algohost.exchange.numbers import numbered
+from algohost.exchange.performance import Performance
 
 log = logging.getLogger(__name__)
 
 MOST_WAITING_TICKS: Final = 1_000
 """Ticks kept for a journal that is slow; beyond it the oldest is missed, and counted."""
 
-T = TypeVar("T")
 
-
-class PaperBroker:
+class PaperBroker(PaperGtts):
     """Implements ``Broker`` for one account. Use ``PaperBrokers.open`` to get one.
 
     ``missed_ticks`` counts market ticks whose fills could not be journaled and did not happen:
@@ -55,21 +63,28 @@ class PaperBroker:
         journal: OrderJournal,
         market: Market,
         fills: FillModel = AT_TOUCH,
+        admission: Admission | None = None,
+        hours: TradingHours | None = None,
+        opening_cash: Decimal = Decimal(0),
         reached: Reached = pass_by,
     ) -> None:
         self.missed_ticks = 0
         self._state = state
-        self._journal = journal
+        self._hours = hours
+        self._opening_cash = opening_cash
+        self._durable = DurableState(state, journal=journal, reached=reached)
         self._market = market
         self._fills = fills
-        self._reached = reached
-        self._turn = asyncio.Lock()
-        self._in_doubt = False
+        self._admission = admission or Admission(refuse=lambda _book: None, risk=NoLimits())
+        self._venue = Venue(
+            find=market.find, depth=market.depth_of, refusal=self._admission.refusal
+        )
+        self._turns = Turns(self._durable, before=self._drain)
         self._reserved = state.last_order_serial
-        self._listeners: list[OrdersListener] = []
         self._ticks: deque[tuple[datetime, list[Quote]]] = deque()
         self._matcher: asyncio.Task[None] | None = None
-        self._unlisten = market.listen(self._on_quotes)
+        self._in_hand: dict[InstrumentKey, None] = {}
+        self._unlisten = market.listen(self._on_quotes, self._watched)
 
     @property
     def account_id(self) -> AccountId:
@@ -96,52 +111,104 @@ class PaperBroker:
             known = self._state.order(order.id)
             if known is None:
                 scene = self._scene(order.request.key)
-                await self._commit(rules.place(self._state, order, scene))
+                await self._durable.commit(rules.place(self._state, order, scene))
             return self._known(order.id)
 
-        return await self._in_turn(turn())
+        return await self._turns.in_turn(turn())
 
     async def modify(self, order_id: OrderId, changes: OrderChanges) -> Order:
         """As ``Broker.modify``."""
 
-        async def turn() -> Order:
-            order = rules.changeable(self._state, order_id)
-            scene = self._scene(order.request.key)
-            await self._commit(rules.modify(self._state, order_id, changes, scene))
-            return self._known(order_id)
+        def decision(state: AccountState) -> AccountState:
+            scene = self._scene(rules.changeable(state, order_id).request.key)
+            return rules.modified(state, order_id, changes, scene)
 
-        return await self._in_turn(turn())
+        await asyncio.shield(asyncio.ensure_future(self._turns.do(decision)))
+        return self._known(order_id)
 
     async def cancel(self, order_id: OrderId, *, reason: str) -> Order:
         """As ``Broker.cancel``."""
 
+        def decision(state: AccountState) -> AccountState:
+            return rules.cancelled(state, order_id, at=self._market.now(), reason=reason)
+
+        await asyncio.shield(asyncio.ensure_future(self._turns.do(decision)))
+        return self._known(order_id)
+
+    async def place_with_intent(self, intent: Intent, *, allowed: Callable[[], None]) -> Order:
+        """As ``KeepsIntents.place_with_intent``."""
+
+        order = intent.order
+
+        def decision(state: AccountState) -> AccountState:
+            allowed()
+            return rules.placed(state, order, self._scene(order.request.key))
+
+        await self._turns.do(decision, intent, allowed)  # goes on when who asked has gone
+        return self._known(order.id)
+
+    async def find(self, orders: Sequence[Order]) -> Mapping[OrderId, Finding]:
+        """As ``Broker.find``: the journal is the truth, and all of it has been read."""
+
+        async def turn() -> Mapping[OrderId, Finding]:
+            known = ((order.id, self._state.order(order.id)) for order in orders)
+            return {name: Absent() if one is None else Known(order=one) for name, one in known}
+
+        return await self._turns.in_turn(turn())
+
+    async def bury_with_intent(self, intent: Intent, *, reason: str) -> Order:
+        """As ``KeepsIntents.bury_with_intent``."""
+
         async def turn() -> Order:
-            at = self._market.now()
-            await self._commit(rules.cancel(self._state, order_id, at=at, reason=reason))
-            return self._known(order_id)
+            order, at = intent.order, self._market.now()
+            if self._state.order(order.id) is None:
+                await self._durable.commit([rules.rejection(order, at=at, reason=reason)], intent)
+            return self._known(order.id)
 
-        return await self._in_turn(turn())
+        return await self._turns.in_turn(turn())
 
-    async def settle(self, orders: Sequence[Order], *, reason: str) -> Sequence[Order]:
-        """As ``Broker.settle``: an order that the journal does not know never arrived."""
+    async def bury(self, orders: Sequence[Order], *, reason: str) -> Sequence[Order]:
+        """As ``Broker.bury``."""
 
         async def turn() -> Sequence[Order]:
             at = self._market.now()
             lost = [order for order in orders if self._state.order(order.id) is None]
             if lost:
-                await self._commit([rules.rejection(o, at=at, reason=reason) for o in lost])
+                await self._durable.commit([rules.rejection(o, at=at, reason=reason) for o in lost])
             return [self._known(order.id) for order in orders]
 
-        return await self._in_turn(turn())
+        return await self._turns.in_turn(turn())
 
     async def set_cash(self, cash: Decimal) -> Funds:
         """Sets the account's cash in rupees. Raises ``Invalid`` for less than is held."""
 
         async def turn() -> None:
-            await self._commit(rules.set_cash(self._state, cash, at=self._market.now()))
+            await self._durable.commit(rules.set_cash(self._state, cash, at=self._market.now()))
 
-        await self._in_turn(turn())
+        await self._turns.in_turn(turn())
         return self.funds(days.day_of(self._market.now()))
+
+    async def reset(self, cash: Decimal | None = None) -> Funds:
+        """As ``Resettable.reset``. Raises ``Invalid`` for cash below zero."""
+        begins_with = self._opening_cash if cash is None else cash
+        await self.decide(lambda state: reset(state, begins_with, at=self._market.now()))
+        return self.funds(days.day_of(self._market.now()))
+
+    async def decide(self, decision: Callable[[AccountState], Sequence[Event]]) -> Sequence[Event]:
+        """Does what ``decision`` makes of the account, alone, and returns it."""
+
+        async def turn() -> Sequence[Event]:
+            happened = decision(self._state)
+            if happened:
+                await self._durable.commit(happened)
+            return happened
+
+        return await self._turns.in_turn(turn())
+
+    async def margin(self, requests: Sequence[OrderRequest]) -> MarginNeeded:
+        """As ``KnowsMargin.margin``."""
+        asked = [(request, self._price(request)) for request in requests]
+        return needed(self._state.margin_model(), asked)
 
     # -- reads
 
@@ -157,23 +224,37 @@ class PaperBroker:
         """As ``Broker.trades``."""
         return days.trades_of_day(self._state, day)
 
+    def all_trades(self, books: Container[Book]) -> Sequence[Trade]:
+        """As ``Broker.all_trades``."""
+        return list(self._state.trades_of(books))
+
+    def performances(self, books: Container[Book]) -> Mapping[Book, Performance]:
+        """As ``Broker.performances``."""
+        return self._state.performances(books)
+
     def positions(self, day: date, books: Container[Book]) -> Sequence[days.DayPosition]:
         """As ``Broker.positions``."""
-        return list(days.positions_of_day(self._state, day, books))
+        settles_on = self._settles_on
+        return list(days.positions_of_day(self._state, day, books, settles_on=settles_on))
 
     def position(self, key: PositionKey, day: date) -> days.DayPosition:
         """As ``Broker.position``."""
-        return days.day_position(self._state.group(key), day)
+        return days.day_position(self._state.group(key), day, settles_on=self._settles_on)
 
     def funds(self, day: date) -> Funds:
         """As ``Broker.funds``."""
         realised = days.realised_of_day(self._state, day)
-        return self._state.funds(self._mark, realised=realised)
+        charges = days.charges_of_day(self._state, day)
+        return self._state.funds(self._mark, realised=realised, charges=charges)
+
+    @property
+    def state(self) -> AccountState:
+        """The account as it stands, to be read: ``decide`` changes it."""
+        return self._state
 
     def listen(self, listener: OrdersListener) -> Callable[[], None]:
         """As ``Broker.listen``."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+        return self._durable.listen(listener)
 
     async def close(self) -> None:
         """As ``Broker.close``."""
@@ -183,17 +264,22 @@ class PaperBroker:
 
     # -- the market's ticks
 
+    def _watched(self) -> Iterator[InstrumentKey]:
+        """Whose ticks concern this account: what waits, what is held, what was ordered last."""
+        yield from self._in_hand
+        yield from self._state.watched()
+
     def _on_quotes(self, quotes: Sequence[Quote]) -> None:
         """Queues a tick that may concern an order: one that rests, or one on its way to.
 
         A tick that comes while a command is being journaled waits for it, so that no price is
         missed by an order accepted just before.
         """
-        is_busy = self._turn.locked() or self._ticks
+        is_busy = self._turns.is_busy or self._ticks
         concerned = [
             quote
             for quote in quotes
-            if (is_busy or self._state.resting(quote.key))
+            if (is_busy or self._state.waits_in(quote.key))
             and self._market.is_open(quote.key.exchange)
         ]
         if not concerned:
@@ -203,14 +289,10 @@ class PaperBroker:
             self.missed_ticks += 1
         self._ticks.append((self._market.now(), concerned))
         if self._matcher is None or self._matcher.done():
-            self._matcher = asyncio.get_running_loop().create_task(self._match_ticks())
-
-    async def _match_ticks(self) -> None:
-        async with self._turn:
-            await self._drain()
+            self._matcher = asyncio.get_running_loop().create_task(self._turns.take())
 
     async def _drain(self) -> None:
-        """Matches all ticks that wait; afterwards the state has seen what the market shows."""
+        """Matches all ticks that wait: no order meets a price from before it was placed."""
         while self._ticks:
             at, quotes = self._ticks.popleft()
             try:
@@ -220,95 +302,15 @@ class PaperBroker:
                 log.exception("tick_missed account=%s quotes=%d", self.account_id, len(quotes))
 
     async def _match(self, quotes: Sequence[Quote], *, at: datetime) -> None:
-        await self._catch_up()
-        happened = on_quotes(self._state, quotes, at=at, marks=self._mark, fills=self._fills)
-        if happened:
-            await self._commit(happened)
-
-    # -- one turn at a time
-
-    async def _in_turn(self, turn: Coroutine[Any, Any, T]) -> T:
-        """Runs a command alone and to its end, even when the one who asked has gone.
-
-        Ticks that wait come first: no order meets a price from before it was placed.
-        """
-
-        async def run() -> T:
-            try:
-                async with self._turn:
-                    await self._drain()
-                    await self._catch_up()
-                    return await turn
-            finally:
-                turn.close()
-
-        return await asyncio.shield(asyncio.ensure_future(run()))
-
-    async def _commit(self, happened: Sequence[Event]) -> None:
-        """Makes events durable, then true, then known."""
-        first = self._state.events + 1
-        records = [to_record(event, number=n) for n, event in enumerate(happened, first)]
+        await self._durable.settled()
         try:
-            await self._journal.append(self.account_id, records)
-        except Exception as error:  # noqa: BLE001 - whatever a journal raises, the disk is asked
-            log.warning("append_failed account=%s error=%r", self.account_id, error)
-            await self._resolve(records, error)
-            return
-        self._reached(CrashPoint.AFTER_APPEND)
-        self._take_in(happened)
-
-    async def _resolve(self, records: Sequence[JournalRecord], error: Exception) -> None:
-        """After a failed append: returns if it was kept, raises if it was not."""
-        self._in_doubt = True
-        try:
-            kept = await self._catch_up()
-        except Unavailable:
-            raise OutcomeUnknown(
-                "The order journal stopped answering, so it is not known whether this was kept. "
-                "It settles when the journal answers; look at the order book before sending it "
-                "again.",
-            ) from error
-        if not kept:
-            raise Unavailable(
-                "The order journal could not be written, so nothing was done. Look at the disk "
-                "and at the server's log, then try again.",
-                code="JOURNAL_NOT_WRITTEN",
-            ) from error
-        if [(r.kind, r.body) for r in kept] != [(r.kind, r.body) for r in records]:
-            raise Unavailable(
-                f"Another server wrote the journal of account {self.account_id}, so nothing was "
-                "done here. Run one server on one data directory.",
-                code="JOURNAL_SHARED",
-            ) from error
-
-    async def _catch_up(self) -> Sequence[JournalRecord]:
-        """Takes in what the journal has beyond the state, where that is not certain."""
-        if not self._in_doubt:
-            return []
-        try:
-            tail = await self._journal.replay(self.account_id, after=self._state.events)
-        except Exception as error:  # the port may raise anything; none of it settles the doubt
-            raise Unavailable(
-                "The order journal does not answer, so nothing was done. Look at the disk and at "
-                "the server's log, then try again.",
-                code="JOURNAL_UNAVAILABLE",
-            ) from error
-        self._take_in([from_record(record) for record in tail])
-        self._in_doubt = False
-        return tail
-
-    def _take_in(self, happened: Sequence[Event]) -> None:
-        changed: list[Order] = []
-        for event in happened:
-            self._state.apply(event)
-            order_id = order_id_of(event)
-            if order_id is not None:
-                changed.append(self._known(order_id))
-        for listener in list(self._listeners) if changed else ():
-            try:
-                listener(changed)
-            except Exception:
-                log.exception("order_listener_failed account=%s", self.account_id)
+            happened = on_quotes(
+                self._state, quotes, at=at, marks=self._mark, fills=self._fills, venue=self._venue
+            )
+            if happened:
+                await self._durable.commit(happened)
+        finally:
+            self._admission.settled()
 
     # -- what the market shows
 
@@ -316,14 +318,35 @@ class PaperBroker:
         instrument = self._market.find(key)
         if instrument is None:
             raise NotFound(f"{key} is not listed. Check the symbol and the exchange.")
+        if not self._durable.is_busy:
+            self._in_hand.clear()
+        self._in_hand[key] = None  # an order that is being journaled misses no tick
+        now, hours, quote = self._market.now(), self._hours, self._quote(key)
         return rules.Scene(
-            at=self._market.now(),
+            at=now,
             instrument=instrument,
-            quote=self._quote(key),
+            quote=quote,
+            depth=None if quote is None else self._venue.depth(quote),
+            memory=self._venue.memory,
             is_open=self._market.is_open(key.exchange),
             marks=self._mark,
             fills=self._fills,
+            intraday_over_since=hours.intraday_over_since(key.exchange, now) if hours else None,
+            expired_at=hours.expired_at(key, now) if hours else None,
         )
+
+    def _settles_on(self, key: InstrumentKey, day: date) -> date:
+        return next_day(key, day) if self._hours is None else self._hours.settles_on(key, day)
+
+    def _price(self, request: OrderRequest) -> Decimal:
+        """What a unit of an order is expected to trade at."""
+        if request.price_type.needs_price:
+            return request.price
+        if request.price_type.needs_trigger:
+            return request.trigger_price
+        quote = self._market.quote(request.key)
+        touch = quote.ask if request.action is Action.BUY else quote.bid
+        return touch if touch > 0 else quote.last
 
     def _quote(self, key: InstrumentKey) -> Quote | None:
         try:

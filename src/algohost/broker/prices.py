@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from algohost.broker.ports import HasPrices
 from algohost.broker.views import DayPnl, PositionView
 from algohost.domain.errors import NotFound
 from algohost.domain.instruments import InstrumentKey
@@ -15,8 +16,9 @@ from algohost.exchange.day import DayPosition
 class Prices:
     """The quotes of the moment at which it is made; for one answer, not to be kept."""
 
-    def __init__(self, market: Market) -> None:
-        self._market = market
+    def __init__(self, market: Market, broker: object = None) -> None:
+        """The market's, unless ``broker`` has prices of its own."""
+        self._market: HasPrices | Market = broker if isinstance(broker, HasPrices) else market
         self._quotes: dict[InstrumentKey, Quote | None] = {}
 
     def view(self, position: Position) -> PositionView:
@@ -28,7 +30,10 @@ class Prices:
 
     def gained(self, day: DayPosition) -> DayPnl:
         """What a position gained since the day began, carried units since the previous close."""
-        return DayPnl(realised=day.traded.realised, unrealised=self._change(day))
+        traded = day.traded
+        return DayPnl(
+            realised=traded.realised, unrealised=self._change(day), charges=traded.charges
+        )
 
     def _change(self, day: DayPosition) -> Decimal:
         quote = self._quote(day.opening.key)

@@ -20,6 +20,21 @@ class Scope(Container[Book]):
     strategy_id: StrategyId | None = None
     """``None`` is the whole account, the unattributed book included."""
 
+    asked_by: str = field(default="", compare=False)
+    """Who asks, where it is neither the strategy nor the account's key: ``kill switch``."""
+
+    @property
+    def by(self) -> str:
+        """Who asks, for the record: ``strategy:<id>``, ``account:<id>`` or ``asked_by``."""
+        whose = f"strategy:{self.strategy_id}" if self.strategy_id else f"account:{self.account_id}"
+        return self.asked_by or whose
+
+    @property
+    def cancelled(self) -> str:
+        """Why an order is cancelled that somebody with this scope withdraws."""
+        whose = "its strategy" if self.strategy_id else "the account's API key"
+        return f"Cancelled by {f'the {self.asked_by}' if self.asked_by else whose}."
+
     def __contains__(self, book: object) -> bool:
         return (
             isinstance(book, Book)
@@ -54,6 +69,8 @@ class DayPnl:
     realised: Decimal = ZERO
     unrealised: Decimal = ZERO
     """The change of unrealised P&L over the day."""
+    charges: Decimal = ZERO
+    """Brokerage, taxes and fees, which the two others are without."""
 
     def __add__(self, other: Self) -> Self:
         """Of both together."""
@@ -61,12 +78,18 @@ class DayPnl:
             self,
             realised=self.realised + other.realised,
             unrealised=self.unrealised + other.unrealised,
+            charges=self.charges + other.charges,
         )
 
     @property
     def total(self) -> Decimal:
-        """Both together."""
+        """Both sorts of P&L together, without charges, as brokers show it."""
         return self.realised + self.unrealised
+
+    @property
+    def net(self) -> Decimal:
+        """What is left after charges."""
+        return self.total - self.charges
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,11 @@ commit), so that ten orders in the same millisecond cost one sync.
 import asyncio
 import logging
 import queue
+import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -37,6 +39,7 @@ class Database:
         self._engine = engine
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
+        self._kept: Connection | None = None
         self._writer = threading.Thread(target=self._write_forever, name="store-writer")
         self._writer.daemon = True
         self._writer.start()
@@ -52,11 +55,15 @@ class Database:
         An error raised by ``fn`` undoes what ``fn`` did, nothing else, and is raised here.
         Raises ``Unavailable`` where the database cannot be written.
         """
-        return await asyncio.wrap_future(self._submit(fn))
+        job = _AwaitedJob(fn, asyncio.get_running_loop())
+        self._submit(job)
+        return cast("T", await job.awaited)
 
     def write_now(self, fn: Callable[[Connection], T]) -> T:
         """``write`` for callers that have no event loop."""
-        return self._submit(fn).result()
+        job = _BlockingJob(fn)
+        self._submit(job)
+        return cast("T", job.future.result())
 
     def close(self) -> None:
         """Finishes the writes that wait, and lets the file go."""
@@ -66,12 +73,10 @@ class Database:
             self._writer.join()
             self._engine.dispose()
 
-    def _submit(self, fn: Callable[[Connection], T]) -> "Future[T]":
+    def _submit(self, job: "_Job") -> None:
         if self._closed:
             raise Unavailable("The database is closed: the server is stopping.")
-        job = _Job(fn)
         self._jobs.put(job)
-        return cast("Future[T]", job.future)
 
     def _write_forever(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -89,26 +94,60 @@ class Database:
             self._commit(batch)
             if last:
                 break
+        self._let_go()
 
     def _commit(self, batch: list["_Job"]) -> None:
         # a job whose caller has gone away before its turn is not done; from here on it is
-        batch = [job for job in batch if job.future.set_running_or_notify_cancel()]
+        batch = [job for job in batch if job.is_wanted()]
         if not batch:
             return
         try:
-            with self._engine.connect() as connection:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-                for job in batch:
-                    job.run(connection, alone=len(batch) == 1)
-                connection.commit()
+            connection = self._writing()
+            driver = driver_of(connection)
+            driver.execute("BEGIN IMMEDIATE")
+            for job in batch:
+                job.run(connection, driver, alone=len(batch) == 1)
+            driver.execute("COMMIT")
         except Exception as error:
+            self._let_go()
             log.exception("write_failed jobs=%d", len(batch))
             reason = _in_words(error, self.path)
             for job in batch:
-                job.fail(reason)
+                job.failed(reason)
+            _answer(batch)
             return
-        for job in batch:
-            job.resolve()
+        _answer(batch)
+        try:
+            if connection.in_transaction():
+                connection.commit()  # which is done: SQLAlchemy begins anew with the next
+        except SQLAlchemyError:
+            log.exception("connection_not_reusable")
+            self._let_go()
+
+    def _writing(self) -> Connection:
+        """The writer's own connection, kept for what it has prepared: it saves a fifth of a
+        millisecond on each order."""
+        if self._kept is None:
+            self._kept = self._engine.connect()
+        return self._kept
+
+    def _let_go(self) -> None:
+        """Undoes what is not committed; the next write begins with a fresh connection."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            try:
+                kept.invalidate()
+                kept.close()
+            except SQLAlchemyError:
+                log.exception("connection_not_closed")
+
+
+def driver_of(connection: Connection) -> sqlite3.Connection:
+    """The driver's connection, for statements that every order waits for.
+
+    SQLAlchemy knows nothing of them, and errors are those of ``sqlite3``.
+    """
+    return cast("sqlite3.Connection", connection.connection.driver_connection)
 
 
 class _Job:
@@ -116,39 +155,102 @@ class _Job:
 
     def __init__(self, fn: Callable[[Connection], Any]) -> None:
         self._fn = fn
-        self.future: Future[Any] = Future()
         self._result: Any = None
         self._error: BaseException | None = None
 
-    def run(self, connection: Connection, *, alone: bool) -> None:
+    def is_wanted(self) -> bool:
+        """Whether somebody still waits for it."""
+        raise NotImplementedError
+
+    def run(self, connection: Connection, driver: sqlite3.Connection, *, alone: bool) -> None:
         if alone:
             self._try(connection)
             if self._error is not None:
-                connection.exec_driver_sql("ROLLBACK")
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                driver.execute("ROLLBACK")
+                driver.execute("BEGIN IMMEDIATE")
             return
-        connection.exec_driver_sql("SAVEPOINT job")
+        driver.execute("SAVEPOINT job")
         self._try(connection)
         if self._error is not None:
-            connection.exec_driver_sql("ROLLBACK TO job")
-        connection.exec_driver_sql("RELEASE job")
+            driver.execute("ROLLBACK TO job")
+        driver.execute("RELEASE job")
 
     def _try(self, connection: Connection) -> None:
         try:
             self._result = self._fn(connection)
-        except OperationalError:
+        except (OperationalError, sqlite3.OperationalError):
             raise  # the disk or a lock, not the caller: fails the whole batch, in words
         except Exception as error:  # noqa: BLE001 - carried to the caller that sent it
             self._error = error
 
-    def fail(self, error: BaseException) -> None:
-        self.future.set_exception(self._error or error)
+    def failed(self, error: BaseException) -> None:
+        """The whole transaction was undone."""
+        self._error = self._error or error
 
-    def resolve(self) -> None:
-        if self._error is not None:
-            self.future.set_exception(self._error)
+    def answer(self) -> None:
+        """Gives the caller the outcome."""
+        raise NotImplementedError
+
+
+class _BlockingJob(_Job):
+    """One whose caller's thread stands still until the ``future`` is done."""
+
+    def __init__(self, fn: Callable[[Connection], Any]) -> None:
+        super().__init__(fn)
+        self.future: Future[Any] = Future()
+
+    def is_wanted(self) -> bool:
+        """As ``_Job.is_wanted``."""
+        return self.future.set_running_or_notify_cancel()
+
+    def answer(self) -> None:
+        """As ``_Job.answer``."""
+        _give(self.future, self._result, self._error)
+
+
+class _AwaitedJob(_Job):
+    """One whose caller awaits it on an event loop."""
+
+    def __init__(self, fn: Callable[[Connection], Any], loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(fn)
+        self.loop = loop
+        self.awaited: asyncio.Future[Any] = loop.create_future()
+
+    def is_wanted(self) -> bool:
+        """As ``_Job.is_wanted``."""
+        return not self.awaited.cancelled()
+
+    def answer(self) -> None:
+        """As ``_Job.answer``; on the loop."""
+        if not self.awaited.done():
+            _give(self.awaited, self._result, self._error)
+
+
+def _give(
+    future: "Future[Any] | asyncio.Future[Any]", result: object, error: BaseException | None
+) -> None:
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+
+def _answer(batch: list[_Job]) -> None:
+    """Answers all callers, in their order: those of one loop with one call to it."""
+    of_loops: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+    for job in batch:
+        if isinstance(job, _AwaitedJob):
+            of_loops.setdefault(job.loop, []).append(job)
         else:
-            self.future.set_result(self._result)
+            job.answer()
+    for loop, jobs in of_loops.items():
+        with suppress(RuntimeError):  # a loop that was closed: nobody waits there any more
+            loop.call_soon_threadsafe(_answer_all, jobs)
+
+
+def _answer_all(jobs: list[_Job]) -> None:
+    for job in jobs:
+        job.answer()
 
 
 def open_database(path: Path) -> Database:
@@ -202,7 +304,7 @@ def _in_words(error: BaseException, path: Path) -> Unavailable:
                 f"The database {path} is damaged ({cause});"
                 " restore it from a backup, or move it away to begin anew."
             )
-        case said if isinstance(error, OSError | DatabaseError):
+        case said if isinstance(error, OSError | DatabaseError | sqlite3.Error):
             words = f"The database {path} cannot be used ({said}); check its folder and the disk."
         case said:
             words = f"The change was not saved ({type(error).__name__}: {said})."
