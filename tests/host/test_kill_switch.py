@@ -136,7 +136,11 @@ def test_users_turn_their_own_switches_and_no_others(tmp_path: Path) -> None:
         for act in (switch.engage, switch.release):
             with pytest.raises(Forbidden):
                 await act(RAVI, WHOLE_HOST)
-        for scope, id_ in [("account", paper_account(ASHA)), ("strategy", ashas), ("strategy", "")]:
+        never_made = f"{paper_account(RAVI)}-1a2b"
+        for scope, id_ in [
+            ("account", paper_account(ASHA)), ("strategy", ashas), ("strategy", ""),
+            ("account", never_made),
+        ]:  # fmt: skip
             with pytest.raises(NotFound):
                 switch.target(RAVI, scope, id_)
         with pytest.raises(NotFound):

@@ -1,27 +1,37 @@
 """The kill switch: while it is engaged, nothing it covers is started and no new order is taken.
 
-What runs, runs on, open orders can be cancelled and positions closed: to stop what runs is asked
-for as usual. It is durable: a server that comes back finds it engaged.
+That alone lets what runs run on, and open orders and positions be. It can be asked for more when
+it is engaged: see ``kill_actions``. All of it is durable: a server that comes back finds it engaged
+and goes on with what was asked.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from sqlalchemy import Connection
 
-from algohost.domain.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
+from algohost.domain.errors import Conflict, Forbidden, Unavailable
 from algohost.domain.ids import IST, AccountId, StrategyId
-from algohost.domain.kill_switch import WHOLE_HOST, Engaged, KillScope, KillTarget
+from algohost.domain.kill_switch import (
+    WHOLE_HOST,
+    Engaged,
+    KillScope,
+    KillStep,
+    KillTarget,
+    KillTask,
+)
 from algohost.domain.orders import Book
 from algohost.domain.ports import Clock
 from algohost.domain.strategies import Gate, GateAction, Strategy
-from algohost.domain.users import User, paper_account, paper_account_of
+from algohost.domain.users import User
+from algohost.host.kill_tasks import KillTasks
 from algohost.host.listeners import tell
 from algohost.host.registry import Registry
+from algohost.host.targets import concerns, target_of
+from algohost.store import audit, host_events
 from algohost.store import broker_sessions as stored
-from algohost.store import host_events
 from algohost.store.database import Database
 from algohost.store.host_events import HostEvent
 
@@ -51,6 +61,8 @@ class KillSwitch:
         self._accounts = accounts
         self._database = database
         self._registry = registry
+        self.tasks = KillTasks(clock=clock, database=database)
+        """What the engaged switches were asked to do, and how far that is."""
         self._engaged = {one.target: one for one in database.read(stored.all_engaged)}
         self._unwritten: set[KillTarget] = set()
         self._turn = asyncio.Lock()
@@ -61,7 +73,7 @@ class KillSwitch:
     def engaged(self, user: User) -> Sequence[Engaged]:
         """What is engaged and concerns the user, widest first; an administrator sees all."""
         order = list(KillScope)
-        found = [one for one in self._engaged.values() if self._concerns(user, one.target)]
+        found = [one for one in self._engaged.values() if self.concerns(user, one.target)]
         return sorted(found, key=lambda one: (order.index(one.target.scope), one.target.id))
 
     def covering(
@@ -80,9 +92,17 @@ class KillSwitch:
             message = f"{_sentence(found)} New orders are refused until it is released."
             raise Conflict(message, code=KILL_SWITCH)
 
+    def refuses(self, book: Book) -> bool:
+        """Whether ``refuse_order`` would raise."""
+        return self.covering(book.account_id, book.strategy_id) is not None
+
     async def closed(self, strategy: Strategy) -> tuple[Gate, ...]:
-        """As ``GateSource.closed``: whether a switch covers the strategy."""
-        found = self.covering(paper_account_of(strategy.owner_id), strategy.id)
+        """As ``GateSource.closed``, which needs no look here."""
+        return self.glance(strategy)
+
+    def glance(self, strategy: Strategy) -> tuple[Gate, ...]:
+        """As ``Glancing.glance``: whether a switch covers the strategy."""
+        found = self.covering(strategy.account, strategy.id)
         if found is None:
             return ()
         sentence = f"{_sentence(found)} It starts by itself when the switch is released."
@@ -100,43 +120,39 @@ class KillSwitch:
 
         Raises ``Invalid`` for a scope that there is not, ``NotFound`` for what is not theirs.
         """
-        if scope not in set(KillScope):
-            known = ", ".join(KillScope)
-            raise Invalid(f"“{scope[:20]}” is not a scope of the kill switch; use {known}.")
-        match KillScope(scope):
-            case KillScope.HOST:
-                return WHOLE_HOST
-            case KillScope.ACCOUNT:
-                found = KillTarget(scope=KillScope.ACCOUNT, id=id_ or paper_account(user))
-                is_known = user.is_admin and found.id in self._accounts()
-                is_theirs = is_known or found.id == paper_account(user)
-            case KillScope.STRATEGY:
-                found = KillTarget(scope=KillScope.STRATEGY, id=id_)
-                view = self._registry.find(id_)
-                is_theirs = view is not None and (
-                    user.is_admin or view.strategy.owner_id == user.id
-                )
-        if not is_theirs:
-            raise NotFound(f"There is no such {scope}; it may have been deleted.", code="NO_TARGET")
-        return found
+        accounts = {*self._accounts(), *(one.id for one in self._engaged)}
+        return target_of(
+            user, scope, id_, registry=self._registry, accounts=accounts, what="the kill switch"
+        )
 
-    async def engage(self, user: User, target: KillTarget, *, reason: str = "") -> Engaged:
-        """Holds back what the target covers, from this call on.
+    async def engage(
+        self, user: User, target: KillTarget, *, reason: str = "", steps: Iterable[KillStep] = ()
+    ) -> Engaged:
+        """Holds back what the target covers, from this call on, and has ``steps`` carried out.
 
-        What is engaged already stays so; it becomes an administrator's who engages it as well.
+        They are on disk before anything of them is done, which happens after the return; where
+        they cannot be written down they are done all the same. What is engaged already stays so;
+        it becomes an administrator's who engages it as well.
         Raises ``Forbidden`` for the host's switch by somebody who is no administrator, and
         ``Unavailable`` where it is engaged but could not be written down.
         """
-        _refuse_host(user, target)
+        refuse_host(user, target)
         self._hold(user, target, reason)  # waits for no disk and for nobody's turn
         async with self._turn:
             made = self._hold(user, target, reason)  # a release may have been on its way
-            if target not in self._unwritten:
+            task = self.tasks.planned(target, steps, by=user.name)
+            if target not in self._unwritten and task is None:
                 return made
+
+            def keep(connection: Connection) -> None:
+                stored.engage(connection, made)
+                if task is not None:
+                    self.tasks.keep(connection, task)
+
             try:
                 await self._keep(
-                    made.target, "kill_switch_engaged", _sentence(made),
-                    lambda c: stored.engage(c, made),
+                    made.target, "kill_switch_engaged", _engaged_sentence(made, task), keep,
+                    by=user.name,
                 )  # fmt: skip
                 self._unwritten.discard(target)
             except Unavailable as error:
@@ -145,6 +161,9 @@ class KillSwitch:
                     f" restart would forget it: {error.message}",
                     code="KILL_UNWRITTEN",
                 ) from error
+            finally:
+                if task is not None:
+                    self.tasks.begin(task)
         return made
 
     async def release(self, user: User, target: KillTarget) -> None:
@@ -152,7 +171,7 @@ class KillSwitch:
 
         Raises ``Forbidden`` where somebody else engaged it and the user is no administrator.
         """
-        _refuse_host(user, target)
+        refuse_host(user, target)
         async with self._turn:
             engaged = self._engaged.get(target)
             if engaged is None:
@@ -161,10 +180,17 @@ class KillSwitch:
                 message = f"{engaged.by} has engaged it, and only an administrator may release it."
                 raise Forbidden(message, code="KILL_OF_OTHER")
             sentence = f"The kill switch was released by {user.name}."
-            await self._keep(
-                target, "kill_switch_released", sentence, lambda c: stored.release(c, target)
-            )
+            ended = self.tasks.released(target)
+
+            def keep(connection: Connection) -> None:
+                stored.release(connection, target)
+                if ended is not None:
+                    self.tasks.keep(connection, ended)
+
+            await self._keep(target, "kill_switch_released", sentence, keep, by=user.name)
             if self._engaged[target] is engaged:  # else somebody has engaged it meanwhile
+                if ended is not None:
+                    self.tasks.show(ended)
                 del self._engaged[target]
                 self._unwritten.discard(target)
                 tell(self._listeners)
@@ -185,34 +211,45 @@ class KillSwitch:
         return made
 
     async def _keep(
-        self, target: KillTarget, kind: str, sentence: str, write: Callable[[Connection], None]
+        self,
+        target: KillTarget,
+        kind: str,
+        sentence: str,
+        write: Callable[[Connection], None],
+        *,
+        by: str,
     ) -> None:
         event = HostEvent(subject=target.id, at=self._clock.now(), kind=kind, sentence=sentence)
 
         def both(connection: Connection) -> None:
             write(connection)
             host_events.add(connection, event)
+            audit.note(
+                connection, kind, at=event.at, by=f"user:{by}", subject=target.id,
+                scope=target.scope.value, sentence=sentence,
+            )  # fmt: skip
 
         await self._database.write(both)
         log.warning("%s scope=%s target=%s", kind, target.scope.value, target.id)
 
-    def _concerns(self, user: User, target: KillTarget) -> bool:
-        match target.scope:
-            case KillScope.HOST:
-                return True
-            case KillScope.ACCOUNT:
-                return user.is_admin or target.id == paper_account(user)
-            case KillScope.STRATEGY:
-                view = self._registry.find(target.id)
-                return view is not None and (user.is_admin or view.strategy.owner_id == user.id)
+    def concerns(self, user: User, target: KillTarget) -> bool:
+        """Whether a switch of that target concerns the user."""
+        return concerns(user, target, registry=self._registry)
 
 
-def _refuse_host(user: User, target: KillTarget) -> None:
+def refuse_host(user: User, target: KillTarget) -> None:
+    """Raises ``Forbidden`` where somebody who is no administrator means the whole host."""
     if target.scope is KillScope.HOST and not user.is_admin:
         raise Forbidden(
             "The kill switch of the whole server is for administrators; use that of your account.",
             code="ADMIN_ONLY",
         )
+
+
+def _engaged_sentence(engaged: Engaged, task: KillTask | None) -> str:
+    if task is None:
+        return _sentence(engaged)
+    return f"{_sentence(engaged)} Asked for besides: {', '.join(task.steps)}."
 
 
 def _sentence(engaged: Engaged) -> str:
