@@ -105,7 +105,99 @@ def drive_rest(client: Any) -> dict[str, Any]:
     said["flat"] = client.openposition(strategy="Script", **SYMBOL, product="MIS")
     said["closed_book"] = client.positionbook()
     said["bad_symbol"] = client.quotes(symbol="NOSUCH", exchange="NSE")
-    said["basket"] = client.basketorder(orders=[{**SYMBOL, "action": "BUY", "quantity": 1}])
+    return said
+
+
+def drive_several(client: Any) -> dict[str, Any]:
+    """The methods that place several orders, or name an option by its distance from the money."""
+    said: dict[str, Any] = {}
+    one = {"product": "MIS", "pricetype": "MARKET"}
+    said["basket"] = client.basketorder(
+        strategy="Script",
+        orders=[
+            {**OTHER, **one, "action": "SELL", "quantity": 2},
+            {**SYMBOL, **one, "action": "BUY", "quantity": 1},
+            {"symbol": "NOSUCH", "exchange": "NSE", **one, "action": "BUY", "quantity": 1},
+        ],
+    )
+    said["no_basket"] = client.basketorder(orders=[{**SYMBOL, "action": "BUY", "quantity": 0}])
+    said["split"] = client.splitorder(
+        strategy="Script", **SYMBOL, action="BUY", quantity=105, splitsize=50
+    )
+    expiries = client.expiry(symbol="NIFTY", exchange="NFO", instrumenttype="options")
+    said["expiry"] = expiries["data"][1].replace("-", "")
+    named = {"underlying": "NIFTY", "exchange": "NSE_INDEX"}
+    option = {"offset": "ATM", "option_type": "CE", "action": "BUY"}
+    lot = client.symbol(symbol=f"NIFTY{said['expiry']}21750CE", exchange="NFO")["data"]["lotsize"]
+    said["lot"] = lot
+    said["optionsorder"] = client.optionsorder(
+        strategy="Script", **named, **option, quantity=lot, expiry_date=said["expiry"]
+    )
+    said["options_split"] = client.optionsorder(
+        **named, **option, quantity=2 * lot, expiry_date=said["expiry"], splitsize=lot
+    )
+    said["multi"] = client.optionsmultiorder(
+        strategy="Script",
+        **named,
+        expiry_date=said["expiry"],
+        legs=[
+            {"offset": "OTM2", "option_type": "CE", "action": "SELL", "quantity": lot},
+            {"offset": "OTM4", "option_type": "CE", "action": "BUY", "quantity": lot},
+            {"offset": "OTM1", "option_type": "PE", "action": "BUY", "quantity": lot + 1},
+        ],
+    )
+    said["margin"] = client.margin(positions=[{**SYMBOL, **one, "action": "BUY", "quantity": 10}])
+    return said
+
+
+def drive_account(client: Any) -> dict[str, Any]:
+    """The methods about modes, messages and instruments, and GTTs where this version has them."""
+    said: dict[str, Any] = {}
+    said["analyzer"] = client.analyzerstatus()
+    said["toggle"] = client.analyzertoggle(mode=True)
+    said["toggle_live"] = client.analyzertoggle(mode=False)
+    said["telegram"] = client.telegram(username="asha", message="Bought.\nTen.", priority=9)
+    said["telegram_other"] = client.telegram(username="ravi", message="Bought.")
+    instruments = client.instruments(exchange="NSE_INDEX")
+    said["instruments"] = {"rows": len(instruments), "columns": sorted(instruments.columns)}
+    if hasattr(client, "whatsapp"):
+        said["whatsapp"] = client.whatsapp("Bought.")
+        said["whatsapp_to"] = client.whatsapp("Bought.", to="919876543210")
+    if hasattr(client, "strategylist"):
+        said["strategylist"] = client.strategylist()
+    if hasattr(client, "placegttorder"):
+        said["gtt"] = drive_gtt(client)
+    return said
+
+
+def drive_gtt(client: Any) -> dict[str, Any]:
+    """GTTs of both types through their life."""
+    last = client.quotes(**SYMBOL)["data"]["ltp"]
+    dip = {**SYMBOL, "action": "BUY", "quantity": 2, "triggerprice_sl": round(last * 0.9)}
+    both = {
+        "trigger_type": "OCO",
+        **SYMBOL,
+        "action": "SELL",
+        "quantity": 1,
+        "triggerprice_sl": round(last * 0.9),
+        "stoploss": round(last * 0.89),
+        "triggerprice_tg": round(last * 1.1),
+        "target": round(last * 1.09),
+    }
+    said: dict[str, Any] = {
+        "placed": client.placegttorder(**dip, price=round(last * 0.89)),
+        "oco": client.placegttorder(**both),
+        "mis": client.placegttorder(**dip, product="MIS", price=1),
+        "no_price": client.placegttorder(**dip, price=0),
+    }
+    said["book"] = client.gttorderbook()
+    named = {"trigger_id": said["placed"]["trigger_id"]}
+    said["modified"] = client.modifygttorder(**named, **dip, price=round(last * 0.88))
+    said["other_side"] = client.modifygttorder(**named, **{**dip, "action": "SELL"}, price=1)
+    said["cancelled"] = client.cancelgttorder(**named)
+    said["again"] = client.cancelgttorder(**named)
+    said["left"] = client.gttorderbook()
+    said["all"] = client.gttorderbook(status="all")
     return said
 
 
@@ -160,7 +252,13 @@ def main() -> None:
 
     host, feed, key = sys.argv[1:4]
     client = api(api_key=key, host=host, ws_url=feed)
-    said = {"version": __version__, "rest": drive_rest(client), "feed": drive_feed(client)}
+    said = {
+        "version": __version__,
+        "rest": drive_rest(client),
+        "several": drive_several(client),
+        "account": drive_account(client),
+        "feed": drive_feed(client),
+    }
     print(json.dumps(said))
 
 

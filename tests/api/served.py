@@ -29,12 +29,17 @@ from algohost.domain.users import Principal, User, paper_account
 from algohost.host.calendars import CalendarService
 from algohost.host.health import Activity
 from algohost.host.master_contracts import MasterContracts
+from algohost.host.notices import Notices
 from algohost.market.calendars import shipped, shipped_calendars
 from algohost.market.contracts import PaperContracts
 from algohost.market.synthetic import SyntheticMarket
+from algohost.store import sealed
 from algohost.store.database import Database, open_database
+from algohost.store.users import StoredUser, insert_user
+from algohost.store.vault import Vault
 from algohost.testing.clock import FakeClock
 from algohost.testing.contracts import FakeContracts
+from algohost.testing.courier import FakeCourier
 from algohost.testing.journal import MemoryJournal
 from algohost.web.access import guarded
 from algohost.web.api_v1 import ROUTES, Kind, RateLimits
@@ -144,6 +149,16 @@ class Served:
         return httpx.post(f"{self.url}/api/v1/{name}", json=body, timeout=30)
 
 
+def _notices(clock: FakeClock, database: Database) -> Notices:
+    """The messages of users that the database knows; their courier keeps what it is given."""
+    for user in {one.user.id: one.user for one in principals().values()}.values():
+        stored = StoredUser(user=user, password_hash="none")
+        database.write_now(lambda c, new=stored: insert_user(c, new))  # type: ignore[misc]
+    keys = database.path.parent / "keys"
+    vault = Vault(keys, has_sealed=lambda: database.read(sealed.anything))
+    return Notices(clock=clock, database=database, vault=vault, courier=FakeCourier())
+
+
 def _host(
     gateway: Gateway,
     market: SyntheticMarket,
@@ -162,6 +177,7 @@ def _host(
         "activity": activity,
         "calendars": calendars,
         "master_contracts": lists,
+        "notices": _notices(clock, database),
     }
     return cast("Host", SimpleNamespace(**parts, **more))
 
@@ -204,7 +220,9 @@ async def _serve_over(
     journal = MemoryJournal()
     brokers = PaperBrokers(journal=journal, market=market)
     gateway = Gateway(journal=journal, market=market, open_broker=brokers.open)
-    host = _host(gateway, market, clock, database, await paper_list(market, clock))
+    contracts = await paper_list(market, clock)
+    market.use_list(contracts)
+    host = _host(gateway, market, clock, database, contracts)
     await host.master_contracts.step()
     listening = socket.create_server(("127.0.0.1", 0))
     served = Served(asyncio.get_running_loop(), host, listening.getsockname()[1])

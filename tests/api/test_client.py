@@ -54,6 +54,12 @@ def run_script(python: str, served: Served) -> dict[str, Any]:
     return said
 
 
+def add_target(served: Served) -> None:
+    """Where asha's messages go."""
+    asha = served.keys.known[ACCOUNT_KEY].user
+    served.wait_for(served.host.notices.add(asha, "phone", "fake://phone"))
+
+
 @pytest.fixture(
     scope="module",
     params=[
@@ -70,6 +76,7 @@ def run_script(python: str, served: Served) -> dict[str, Any]:
 def said(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
     """Everything that the script heard, from a server that nobody else uses."""
     with running() as served:
+        add_target(served)
         is_own = request.param == "own client"
         heard = run_script(sys.executable if is_own else str(OTHER_PYTHON), served)
         assert (heard["version"] == openalgo.__version__) is is_own
@@ -87,6 +94,20 @@ def rest(said: dict[str, Any]) -> dict[str, Any]:
 def feed(said: dict[str, Any]) -> dict[str, Any]:
     """What the streaming methods returned and stored."""
     answers: dict[str, Any] = said["feed"]
+    return answers
+
+
+@pytest.fixture
+def several(said: dict[str, Any]) -> dict[str, Any]:
+    """What the methods for several orders, and those for options, returned."""
+    answers: dict[str, Any] = said["several"]
+    return answers
+
+
+@pytest.fixture
+def account(said: dict[str, Any]) -> dict[str, Any]:
+    """What the methods about modes, messages, instruments and GTTs returned."""
+    answers: dict[str, Any] = said["account"]
     return answers
 
 
@@ -272,8 +293,162 @@ def test_funds_are_numbers(rest: dict[str, Any]) -> None:
 def test_the_client_reports_refusals_with_our_sentence(rest: dict[str, Any]) -> None:
     assert (rest["bad_symbol"]["status"], rest["bad_symbol"]["code"]) == ("error", 404)
     assert "NSE:NOSUCH is not listed" in rest["bad_symbol"]["message"]
-    assert rest["basket"]["code"] == 404
-    assert "There is no such endpoint in this version" in rest["basket"]["message"]
+
+
+def test_a_basket_buys_first_and_has_a_result_for_each_order(several: dict[str, Any]) -> None:
+    basket = several["basket"]
+    assert (basket["status"], basket["mode"]) == ("success", "analyze")
+    assert basket["message"] == "2 of 3 orders were placed."
+    rows = [(row["symbol"], row["status"], "orderid" in row) for row in basket["results"]]
+    assert rows == [
+        ("RELIANCE", "success", True),
+        ("NOSUCH", "error", False),
+        ("TCS", "success", True),
+    ]
+    assert basket["results"][1]["message"].startswith("NSE:NOSUCH is not listed.")
+    assert several["no_basket"]["code"] == 400
+    assert "orders.0.quantity must be a whole number above 0" in several["no_basket"]["message"]
+
+
+def test_a_split_is_placed_in_pieces_the_last_with_what_is_left(several: dict[str, Any]) -> None:
+    split = several["split"]
+    assert {name: split[name] for name in ("status", "split_size", "total_quantity")} == {
+        "status": "success",
+        "split_size": 50,
+        "total_quantity": 105,
+    }
+    rows = [(row["order_num"], row["quantity"], row["status"]) for row in split["results"]]
+    assert rows == [(1, 50, "success"), (2, 50, "success"), (3, 5, "success")]
+    assert len({row["orderid"] for row in split["results"]}) == 3
+
+
+def test_an_option_is_ordered_by_its_distance_from_the_money(several: dict[str, Any]) -> None:
+    order, expiry = several["optionsorder"], several["expiry"]
+    assert {**order, "orderid": "", "underlying_ltp": 0.0} == {
+        **SAID,
+        "orderid": "",
+        "symbol": f"NIFTY{expiry}21750CE",
+        "exchange": "NFO",
+        "underlying": "NIFTY",
+        "underlying_ltp": 0.0,
+        "offset": "ATM",
+        "option_type": "CE",
+    }
+    assert abs(order["underlying_ltp"] - 21750) < 50
+    split = several["options_split"]
+    assert [row["quantity"] for row in split["results"]] == [several["lot"]] * 2
+    assert (split["symbol"], split["total_quantity"]) == (order["symbol"], 2 * several["lot"])
+
+
+def test_the_legs_of_several_options_answer_in_their_order(several: dict[str, Any]) -> None:
+    multi = several["multi"]
+    assert (multi["status"], multi["underlying"]) == ("success", "NIFTY")
+    assert multi["message"] == "2 of 3 orders were placed."
+    legs = multi["results"]
+    shown = [
+        (leg["leg"], leg["offset"], leg["option_type"], leg["action"], leg["status"])
+        for leg in legs
+    ]
+    assert shown == [
+        (1, "OTM2", "CE", "SELL", "success"),
+        (2, "OTM4", "CE", "BUY", "success"),
+        (3, "OTM1", "PE", "BUY", "error"),
+    ]
+    assert int(legs[1]["orderid"]) < int(legs[0]["orderid"]), "the purchase was placed first"
+    assert "lot size" in legs[2]["message"]
+
+
+def test_margin_says_what_orders_would_block(several: dict[str, Any]) -> None:
+    data = several["margin"]["data"]
+    assert kinds(data) == {
+        "total_margin_required": float, "span_margin": float, "exposure_margin": float,
+    }  # fmt: skip
+    assert data["total_margin_required"] > 0
+
+
+def test_the_analyzer_says_the_mode_and_a_toggle_where_it_is_set(account: dict[str, Any]) -> None:
+    state = account["analyzer"]["data"]
+    assert (state["analyze_mode"], state["mode"]) == (True, "analyze")
+    assert type(state["total_logs"]) is int
+    for name, begin in (("toggle", "Already in analyze mode."), ("toggle_live", "Orders stay")):
+        answer = account[name]
+        assert (answer["status"], answer["data"]["mode"]) == ("success", "analyze")
+        assert answer["data"]["message"].startswith(begin)
+        assert "belongs to each strategy" in answer["data"]["message"]
+
+
+def test_messages_go_to_ones_own_targets_and_to_nobody_else(account: dict[str, Any]) -> None:
+    assert account["telegram"] == {
+        **SAID,
+        "message": "The message is on its way to 1 target.",
+        "queued": 1,
+    }
+    assert account["telegram_other"]["code"] == 404
+    assert "login name of the user whose key it is, asha" in account["telegram_other"]["message"]
+    if "whatsapp" in account:
+        assert account["whatsapp"] == account["telegram"]
+        assert account["whatsapp_to"]["code"] == 400
+        assert "phone cannot be chosen here" in account["whatsapp_to"]["message"]
+
+
+def test_instruments_are_a_frame_with_the_clients_columns(account: dict[str, Any]) -> None:
+    assert account["instruments"]["rows"] > 3
+    assert set(account["instruments"]["columns"]) >= {
+        "symbol", "brsymbol", "name", "exchange", "token", "expiry", "strike", "lotsize",
+        "instrumenttype", "tick_size",
+    }  # fmt: skip
+
+
+def test_a_gtt_lives_and_ends_as_the_client_says(account: dict[str, Any]) -> None:
+    if "gtt" not in account:
+        pytest.skip("this version of the client has no GTT")
+    gtt = account["gtt"]
+    ids = [gtt["placed"]["trigger_id"], gtt["oco"]["trigger_id"]]
+    assert all(answer == {**SAID, "trigger_id": ids[0]} for answer in (
+        gtt["placed"], gtt["modified"], gtt["cancelled"],
+    ))  # fmt: skip
+    single, oco = gtt["book"]["data"]
+    assert [single["trigger_id"], oco["trigger_id"]] == ids
+    assert (single["trigger_type"], oco["trigger_type"]) == ("single", "two-leg")
+    assert (len(single["legs"]), len(oco["legs"])) == (1, 2)
+    assert set(single) == {
+        "trigger_id", "trigger_type", "status", "symbol", "exchange", "trigger_prices",
+        "last_price", "legs", "created_at", "updated_at", "expires_at",
+    }  # fmt: skip
+    assert set(single["legs"][0]) == {"action", "quantity", "price", "pricetype", "product"}
+    assert oco["trigger_prices"] == sorted(oco["trigger_prices"])
+    assert (single["status"], single["updated_at"]) == ("active", "")
+    assert [row["trigger_id"] for row in gtt["left"]["data"]] == ids[1:]
+    assert [row["status"] for row in gtt["all"]["data"]] == ["active", "cancelled"]
+
+
+GTT_REFUSALS = [
+    ("mis", 400, "product must be CNC or NRML: a GTT waits for days"),
+    ("no_price", 400, "price is 0: give the price of the LIMIT order"),
+    ("other_side", 400, "keeps its instrument, its side and its kind"),
+    ("again", 409, ""),
+]
+
+
+@pytest.mark.parametrize(("name", "code", "part"), GTT_REFUSALS)
+def test_a_gtt_is_refused_in_words(
+    account: dict[str, Any], name: str, code: int, part: str
+) -> None:
+    if "gtt" not in account:
+        pytest.skip("this version of the client has no GTT")
+    answer = account["gtt"][name]
+    assert (answer["status"], answer["code"]) == ("error", code)
+    assert part in answer["message"]
+    assert answer["message"].endswith(".")
+
+
+def test_the_strategy_module_of_openalgo_is_not_here_and_the_answer_says_what_is(
+    account: dict[str, Any],
+) -> None:
+    if "strategylist" not in account:
+        pytest.skip("this version of the client has no strategy module")
+    assert account["strategylist"]["code"] == 404
+    assert "strategies here are Python files" in account["strategylist"]["message"]
 
 
 def test_the_feed_connects_and_delivers_a_snapshot_at_once(feed: dict[str, Any]) -> None:
@@ -356,8 +531,15 @@ def test_a_run_acts_on_its_own_book_and_the_account_sees_all(server: Served) -> 
     assert server.post("openposition", **position).json()["quantity"] == 3
 
 
+def below_market(served: Served) -> int:
+    """A price at which an order for TCS rests, within the day's band."""
+    last = served.post("quotes", symbol="TCS", exchange="NSE").json()["data"]["ltp"]
+    return round(float(last) * 0.95)
+
+
 def test_an_account_key_cancels_and_closes_for_the_whole_account(server: Served) -> None:
-    rest = {"symbol": "TCS", "exchange": "NSE", "action": "BUY", "quantity": 1, "price": 100}
+    rest = {"symbol": "TCS", "exchange": "NSE", "action": "BUY", "quantity": 1}
+    rest["price"] = below_market(server)
     for key in (RUN_TOKEN, "d" * 64, ACCOUNT_KEY):
         server.post("placeorder", **rest, pricetype="LIMIT", apikey=key)
     assert len(server.post("cancelallorder", apikey=RUN_TOKEN).json()["canceled_orders"]) == 1
@@ -366,8 +548,8 @@ def test_an_account_key_cancels_and_closes_for_the_whole_account(server: Served)
 
 
 def test_what_an_order_is_about_cannot_be_modified(server: Served) -> None:
-    order = {"symbol": "TCS", "exchange": "NSE", "action": "BUY", "quantity": 1, "price": 100}
-    order |= {"pricetype": "LIMIT", "product": "MIS"}
+    order = {"symbol": "TCS", "exchange": "NSE", "action": "BUY", "quantity": 1}
+    order |= {"pricetype": "LIMIT", "product": "MIS", "price": below_market(server)}
     order_id = server.post("placeorder", **order).json()["orderid"]
     for change in ({"symbol": "INFY"}, {"action": "SELL"}, {"product": "CNC"}):
         answer = server.post("modifyorder", **{**order, **change}, orderid=order_id)
@@ -380,10 +562,11 @@ def test_what_an_order_is_about_cannot_be_modified(server: Served) -> None:
 
 def test_numbers_may_come_as_numbers_or_as_text(server: Served) -> None:
     order = {"symbol": "TCS", "exchange": "NSE", "action": "BUY", "pricetype": "LIMIT"}
-    for quantity, price in ((2, 100.05), ("2", "100.05"), (2.0, "100.050"), ("2.0", 100.05)):
+    at = below_market(server) + 0.05
+    for quantity, price in ((2, at), ("2", str(at)), (2.0, f"{at}0"), ("2.0", at)):
         placed = server.post("placeorder", **order, quantity=quantity, price=price).json()
         row = server.post("orderstatus", orderid=placed["orderid"]).json()["data"]
-        assert (row["quantity"], row["price"]) == (2, 100.05)
+        assert (row["quantity"], row["price"], row["order_status"]) == (2, at, "open")
 
 
 def test_shares_bought_yesterday_are_holdings(server: Served) -> None:

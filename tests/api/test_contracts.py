@@ -39,7 +39,7 @@ def test_a_contract_is_one_row_with_its_parts(client: Any) -> None:
         "instrumenttype": "FUT",
         "tick_size": 0.1,
         "freeze_qty": 1800,
-        "has_prices": False,
+        "has_prices": True,
     }
 
 
@@ -140,6 +140,17 @@ NOT_PRICED = (
 )
 
 
+@pytest.fixture
+def recorded(shared_server: Served, monkeypatch: pytest.MonkeyPatch) -> Served:
+    """The server as over a recording that has not the future."""
+    market = shared_server.host.market
+    found = market.find
+    monkeypatch.setattr(
+        market, "find", lambda key: None if key.symbol == FUTURE["symbol"] else found(key)
+    )
+    return shared_server
+
+
 @pytest.mark.parametrize(
     ("endpoint", "fields"),
     [
@@ -152,16 +163,24 @@ NOT_PRICED = (
     ],
 )
 def test_what_has_no_prices_is_refused_with_a_sentence(
-    shared_server: Served, endpoint: str, fields: dict[str, Any]
+    recorded: Served, endpoint: str, fields: dict[str, Any]
 ) -> None:
-    answer = shared_server.post(endpoint, **FUTURE, **fields)
+    answer = recorded.post(endpoint, **FUTURE, **fields)
     assert (answer.status_code, answer.json()["message"]) == (404, NOT_PRICED)
 
 
+@pytest.mark.usefixtures("recorded")
 def test_one_without_prices_spoils_no_multiquotes(client: Any) -> None:
     said = client.multiquotes(symbols=[{"symbol": "TCS", "exchange": "NSE"}, FUTURE])
     assert said["results"][0]["data"]["ltp"] > 0
     assert said["results"][1] == {**FUTURE, "error": NOT_PRICED}
+
+
+def test_what_is_listed_has_prices(shared_server: Served, client: Any) -> None:
+    assert client.quotes(**FUTURE)["data"]["oi"] > 0
+    assert client.depth(**FUTURE)["data"]["bids"][0]["quantity"] % 65 == 0
+    span = {"interval": "D", "start_date": "2025-05-20", "end_date": "2025-06-02"}
+    assert len(shared_server.post("history", **FUTURE, **span).json()["data"]) == 14
 
 
 def test_what_the_market_trades_has_prices(client: Any) -> None:

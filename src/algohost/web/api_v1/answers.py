@@ -6,6 +6,7 @@ serve both kinds of script: ``float(x)`` and ``int(x)`` accept them, and so does
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final, TypeVar
@@ -13,7 +14,9 @@ from typing import Any, Final, TypeVar
 import orjson
 from starlette.responses import Response
 
-from algohost.domain.ids import IST
+from algohost.domain.accounts import mode_of
+from algohost.domain.ids import IST, AccountId
+from algohost.domain.strategies import Mode
 
 BROKER: Final = "paper"
 MODE: Final = "analyze"
@@ -22,6 +25,8 @@ MODE: Final = "analyze"
 _ROWS_AT_A_TIME: Final = 500
 
 T = TypeVar("T")
+
+_mode: ContextVar[Mode] = ContextVar("mode", default=Mode.PAPER)
 
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun",
                   "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")  # fmt: skip
@@ -32,9 +37,19 @@ def json_response(body: bytes, status: int = 200) -> Response:
     return Response(body, status_code=status, media_type="application/json")
 
 
+def answering_for(account_id: AccountId) -> None:
+    """Says for which account the answers of this request are, which decides about their mode."""
+    _mode.set(mode_of(account_id))
+
+
+def mode_fields() -> dict[str, str]:
+    """``{"mode": "analyze"}`` on paper; nothing where orders are live, as in OpenAlgo."""
+    return {"mode": MODE} if _mode.get() is Mode.PAPER else {}
+
+
 def success(**fields: Any) -> Response:
-    """``{"status": "success", "mode": "analyze", …fields}``."""
-    return json_response(orjson.dumps({"status": "success", "mode": MODE, **fields}))
+    """``{"status": "success", "mode": "analyze", …fields}``; the mode on paper only."""
+    return json_response(orjson.dumps({"status": "success", **mode_fields(), **fields}))
 
 
 def failure(message: str, status: int, *, fields: dict[str, Any] | None = None) -> Response:

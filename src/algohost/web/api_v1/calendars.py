@@ -4,13 +4,10 @@ Both answer to POST and to GET. A year or date that nobody has entered is refuse
 would say that nothing is closed, or that everything is.
 """
 
-import re
 from collections.abc import Iterable
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pydantic import BeforeValidator
-from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -20,8 +17,9 @@ from algohost.domain.instruments import Exchange
 from algohost.web.access import HttpEndpoint
 from algohost.web.api_v1.answers import success
 from algohost.web.api_v1.call import Call
+from algohost.web.api_v1.fields import Day as DayText
+from algohost.web.api_v1.fields import whole_of
 from algohost.web.api_v1.requests import Asked
-from algohost.web.api_v1.requests import Day as DayText
 
 if TYPE_CHECKING:
     from algohost.host.calendars import CalendarService
@@ -37,24 +35,10 @@ _TYPES: Final = {
 }
 
 
-def _year(value: object) -> int:
-    text = str(value).strip() if isinstance(value, int | str) else ""
-    if isinstance(value, bool) or re.fullmatch(r"\d{4}", text) is None:
-        raise _bad_year()
-    if not FIRST_YEAR <= int(text) <= LAST_YEAR:
-        raise _bad_year()
-    return int(text)
-
-
-def _bad_year() -> PydanticCustomError:
-    what = f"must be a year from {FIRST_YEAR} to {LAST_YEAR}"
-    return PydanticCustomError("refused", "{what}", {"what": what})
-
-
 class Holidays(Asked):
     """A request for a year's holidays; without a year, this year's."""
 
-    year: Annotated[int, BeforeValidator(_year)] | None = None
+    year: Annotated[int, whole_of(FIRST_YEAR, LAST_YEAR, "a year")] | None = None
 
 
 class Timings(Asked):

@@ -1,27 +1,38 @@
 """The master contract: one row, a search, expiries, whole exchanges.
 
 Rows are those of the broker's list; what this server's market trades is answered before there is
-a list as well. Not all that a broker lists has prices here: ``has_prices`` says which has.
+a list as well. A recording has prices of what it recorded alone: ``has_prices`` says which has.
 """
 
 import asyncio
 import csv
 import io
 from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
 from starlette.responses import Response, StreamingResponse
 
+from algohost.domain.accounts import mode_of
 from algohost.domain.errors import NotFound, Unavailable
 from algohost.domain.instruments import Instrument, InstrumentKey
-from algohost.web.api_v1.answers import MODE, expiry_text, price, success
+from algohost.domain.strategies import Mode
+from algohost.web.api_v1.answers import expiry_text, mode_fields, price, success
 from algohost.web.api_v1.call import Call
-from algohost.web.api_v1.requests import AskedOfInstrument, Expiry, Instruments, Search
+from algohost.web.api_v1.requests import (
+    Asked,
+    AskedOfInstrument,
+    Expiry,
+    Instruments,
+    ListFormat,
+    Search,
+)
 
 if TYPE_CHECKING:
     from algohost.domain.master_contracts import ContractList
     from algohost.web.services import Host
+
+M = TypeVar("M", bound=Asked)
 
 MOST_MATCHES: Final = 500
 """Instruments that ``search`` answers with."""
@@ -52,7 +63,7 @@ async def expiry(call: Call[Expiry]) -> Response:
     """``expiry``: when an underlying's futures or options expire, in order."""
     asked = call.asked
     base, kind = asked.symbol.upper(), asked.instrumenttype.value
-    days = _list(call.host).expiries(asked.exchange, base, of_options=kind == "options")
+    days = the_list(call.host).expiries(asked.exchange, base, of_options=kind == "options")
     said = f"Found {len(days)} expiry dates" if days else "No expiry dates found"
     return success(
         message=f"{said} for {base} {kind} in {asked.exchange}",
@@ -62,9 +73,9 @@ async def expiry(call: Call[Expiry]) -> Response:
 
 async def instruments(call: Call[Instruments]) -> Response:
     """``instruments``: all of an exchange or of every one, as JSON or, with ``format=csv``, so."""
-    asked, found = call.asked, _list(call.host)
+    asked, found = call.asked, the_list(call.host)
     places = found.places(asked.exchange)
-    if asked.format != "csv":
+    if asked.format is ListFormat.JSON:
         return StreamingResponse(_json(call.host, found, places), media_type="application/json")
     name = asked.exchange or "all"
     return StreamingResponse(
@@ -75,13 +86,20 @@ async def instruments(call: Call[Instruments]) -> Response:
 
 
 def refuse_unpriced(host: "Host", key: InstrumentKey) -> None:
-    """Raises ``NotFound`` for what the broker lists and this server's market has no prices of."""
+    """Raises ``NotFound`` for what the broker lists and this server's market has no prices of:
+    of a recording, all that it did not record."""
     if host.market.find(key) is None and host.master_contracts.find(key) is not None:
         raise NotFound(
             f"{key} is in the master contract, but the {host.market.name} market has no prices of"
             " it, so here it can be neither quoted nor ordered.",
             code="NOT_PRICED",
         )
+
+
+def refuse_untradable(call: Call[M], key: InstrumentKey) -> None:
+    """``refuse_unpriced`` for orders on paper; a live broker knows itself what it trades."""
+    if mode_of(call.principal.account_id) is Mode.PAPER:
+        refuse_unpriced(call.host, key)
 
 
 def listed(host: "Host", key: InstrumentKey) -> Instrument:
@@ -109,7 +127,7 @@ def instrument_row(host: "Host", instrument: Instrument) -> dict[str, Any]:
         "instrumenttype": instrument.instrument_type,
         "tick_size": price(instrument.tick_size),
         "freeze_qty": instrument.freeze_quantity or 0,
-        "has_prices": host.market.find(key) is not None,
+        "has_prices": host.market.has_prices(instrument),
     }
 
 
@@ -119,7 +137,8 @@ def _matches(host: "Host", asked: Search) -> Sequence[Instrument]:
     return host.master_contracts.search(asked.query, asked.exchange, limit=MOST_MATCHES)
 
 
-def _list(host: "Host") -> "ContractList":
+def the_list(host: "Host") -> "ContractList":
+    """The broker's list in use. Raises ``Unavailable`` before there is one."""
     found = host.master_contracts.current
     if found is None:
         raise Unavailable(
@@ -141,7 +160,7 @@ async def _pieces(
 
 async def _json(host: "Host", found: "ContractList", places: Sequence[int]) -> AsyncIterator[bytes]:
     said = f"Found {len(places)} instruments" if places else "No instruments found"
-    yield orjson.dumps({"status": "success", "mode": MODE, "message": said})[:-1] + b',"data":['
+    yield orjson.dumps({"status": "success", **mode_fields(), "message": said})[:-1] + b',"data":['
     comma = b""
     async for rows in _pieces(host, found, places):
         yield comma + orjson.dumps(rows)[1:-1]

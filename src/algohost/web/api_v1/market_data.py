@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -13,7 +13,7 @@ from algohost.domain.errors import Invalid, NotFound, Unavailable
 from algohost.domain.ids import IST
 from algohost.domain.instruments import InstrumentKey
 from algohost.domain.quotes import DepthLevel, Interval, Quote
-from algohost.web.api_v1.answers import MODE, json_response, price, success
+from algohost.web.api_v1.answers import json_response, mode_fields, price, success
 from algohost.web.api_v1.call import Call
 from algohost.web.api_v1.contracts import listed, refuse_unpriced
 from algohost.web.api_v1.requests import (
@@ -36,8 +36,9 @@ MOST_BARS: Final = 200_000
 """Bars in one answer of ``history``, some 20 MB."""
 _BARS_AT_A_TIME: Final = 2_000
 """Bars that are written before others get their turn; about a millisecond."""
+_QUOTES_AT_A_TIME: Final = 16
+"""Quotes that are made before others get their turn: the first of a stock may cost 3 ms."""
 _IST_OFFSET_SECONDS: Final = 19_800
-_HISTORY: Final = b'{"status":"success","mode":"%b","data":[%b]}'
 _BAR: Final = b'{"timestamp":%b,"open":%b,"high":%b,"low":%b,"close":%b,"volume":%b,"oi":0}'
 
 
@@ -54,7 +55,12 @@ async def multi_quotes(call: Call[AskedOfInstruments]) -> Response:
         raise Invalid(
             f"symbols names {len(keys)} instruments; name 1 to {MOST_SYMBOLS} in one call."
         )
-    return success(results=[_result(call.host, key) for key in keys])
+    results = []
+    for key in keys:
+        results.append(_result(call.host, key))
+        if len(results) % _QUOTES_AT_A_TIME == 0:
+            await asyncio.sleep(0)
+    return success(results=results)
 
 
 async def depth(call: Call[AskedOfInstrument]) -> Response:
@@ -74,16 +80,22 @@ async def history(call: Call[History]) -> Response:
     """``history``: bars of whole IST days, ``end_date`` included, oldest first."""
     asked, market = call.asked, call.host.market
     listed(call.host, asked.key)
-    if asked.end_date < asked.start_date:
-        raise Invalid(
-            f"end_date {asked.end_date} is before start_date {asked.start_date}; swap them."
-        )
-    rows = [row async for row in _rows(market, asked)]
-    return json_response(_HISTORY % (MODE.encode(), b",".join(rows)))
+    refuse_reversed("start_date", asked.start_date, "end_date", asked.end_date)
+    rows = [bars_json(columns, asked.interval, part) async for columns, part in bars(market, asked)]
+    head = orjson.dumps({"status": "success", **mode_fields()})[:-1]
+    return json_response(b'%b,"data":[%b]}' % (head, b",".join(rows)))
 
 
-async def _rows(market: "MarketService", asked: History) -> AsyncIterator[bytes]:
-    """The bars as JSON, some thousand at a time; in between, others get their turn.
+def refuse_reversed(first: str, start: date, last: str, end: date) -> None:
+    """Raises ``Invalid``, by the fields' names, for a span that ends before it begins."""
+    if end < start:
+        raise Invalid(f"{last} {end} is before {first} {start}; swap them.")
+
+
+async def bars(
+    market: "MarketService", asked: History
+) -> AsyncIterator[tuple["BarColumns", slice]]:
+    """The bars, some thousand at a time; in between, others get their turn.
 
     A bar is of the day on which it begins, so the days can be asked for one part at a time.
     """
@@ -102,7 +114,7 @@ async def _rows(market: "MarketService", asked: History) -> AsyncIterator[bytes]
                 code="SPAN_TOO_LONG",
             )
         for first in range(0, len(columns), _BARS_AT_A_TIME):
-            yield bars_json(columns, asked.interval, slice(first, first + _BARS_AT_A_TIME))
+            yield columns, slice(first, first + _BARS_AT_A_TIME)
             await asyncio.sleep(0)
         day = until
 
@@ -110,7 +122,7 @@ async def _rows(market: "MarketService", asked: History) -> AsyncIterator[bytes]
 def _days_at_a_time(interval: Interval) -> timedelta:
     """A span that the market answers within some ten milliseconds."""
     if interval.length is None:
-        return timedelta(days=366)
+        return timedelta(days=92)
     return timedelta(days=1 if interval.length < timedelta(minutes=1) else 7)
 
 
@@ -129,11 +141,11 @@ def bars_json(columns: "BarColumns", interval: Interval, part: slice) -> bytes:
         columns.close,
         columns.volume,
     )
-    texts = (_tokens(array[part]) for array in arrays)
+    texts = (tokens(array[part]) for array in arrays)
     return b",".join([_BAR % row for row in zip(*texts, strict=True)])
 
 
-def _tokens(column: "NDArray[Any]") -> list[bytes]:
+def tokens(column: "NDArray[Any]") -> list[bytes]:
     """The JSON text of each number. A template filled with them beats a dictionary a bar."""
     text = orjson.dumps(np.ascontiguousarray(column), option=orjson.OPT_SERIALIZE_NUMPY)
     return text[1:-1].split(b",")

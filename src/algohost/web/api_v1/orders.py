@@ -10,20 +10,25 @@ from starlette.responses import Response
 
 from algohost.broker.gateway import Gateway
 from algohost.broker.views import Scope
+from algohost.domain.accounts import mode_of
 from algohost.domain.errors import Invalid
 from algohost.domain.orders import Order, OrderChanges, OrderStatus
+from algohost.domain.strategies import Mode
 from algohost.domain.users import Principal
-from algohost.web.api_v1.answers import MODE, failure, ist_text, price, success
+from algohost.web.api_v1.answers import failure, ist_text, mode_fields, price, success
+from algohost.web.api_v1.batches import NOT_CONFIRMED
 from algohost.web.api_v1.call import Call
-from algohost.web.api_v1.contracts import listed, refuse_unpriced
-from algohost.web.api_v1.requests import (
-    Asked,
-    AskedOfStrategy,
+from algohost.web.api_v1.contracts import listed, refuse_untradable
+from algohost.web.api_v1.order_requests import (
     ModifyOrder,
     OneOrder,
     OpenPosition,
     PlaceOrder,
     PlaceSmartOrder,
+)
+from algohost.web.api_v1.requests import (
+    Asked,
+    AskedOfStrategy,
 )
 
 M = TypeVar("M", bound=Asked)
@@ -43,17 +48,17 @@ async def opened(call: Call[M]) -> Gateway:
 
 async def place_order(call: Call[PlaceOrder]) -> Response:
     """``placeorder``: 400 with the reason and the order's id when it was rejected."""
-    refuse_unpriced(call.host, call.asked.key)
-    order = await call.host.gateway.place(call.principal.book, call.asked.order())
+    refuse_untradable(call, call.asked.key)
+    order = await call.host.gateway.place(call.principal.book, call.asked.order(), key=call.key)
     return _placed(order)
 
 
 async def place_smart_order(call: Call[PlaceSmartOrder]) -> Response:
     """``placesmartorder``: trades the difference between the target and what the book holds."""
     asked = call.asked
-    refuse_unpriced(call.host, asked.key)
+    refuse_untradable(call, asked.key)
     order = await call.host.gateway.place_smart(
-        call.principal.book, asked.order(), asked.position_size
+        call.principal.book, asked.order(), asked.position_size, key=call.key
     )
     if order is None:
         return success(
@@ -110,7 +115,7 @@ async def close_positions(call: Call[AskedOfStrategy]) -> Response:
             f"{len(refused)} of {len(orders)} positions could not be closed:"
             f" {refused[0].request.key}: {refused[0].reason}",
             400,
-            fields={"orderids": [order.id for order in orders], "mode": MODE},
+            fields={"orderids": [order.id for order in orders], **mode_fields()},
         )
     return success(
         message="All Open Positions Squared Off", orderids=[order.id for order in orders]
@@ -127,7 +132,8 @@ async def order_status(call: Call[OneOrder]) -> Response:
 async def open_position(call: Call[OpenPosition]) -> Response:
     """``openposition``: the net quantity, 0 where nothing is held."""
     asked = call.asked
-    listed(call.host, asked.key)
+    if mode_of(call.principal.account_id) is Mode.PAPER:
+        listed(call.host, asked.key)
     gateway = await opened(call)
     held = sum(
         view.position.quantity
@@ -166,12 +172,9 @@ def status_word(status: OrderStatus) -> str:
 
 def _placed(order: Order) -> Response:
     if order.status is OrderStatus.REJECTED:
-        return failure(order.reason, 400, fields={"orderid": order.id, "mode": MODE})
+        return failure(order.reason, 400, fields={"orderid": order.id, **mode_fields()})
     if order.status is OrderStatus.UNKNOWN:
-        return success(
-            orderid=order.id,
-            message="Sent, and not yet confirmed; ask for its orderstatus before sending it again.",
-        )
+        return success(orderid=order.id, message=NOT_CONFIRMED)
     return success(orderid=order.id)
 
 
