@@ -37,6 +37,12 @@ def test_nothing_is_told_before_authentication(client: Opens, action: str) -> No
     assert speaker.ask(action="authenticate", api_key=ACCOUNT_KEY)["status"] == "success"
 
 
+def test_a_key_in_the_address_counts_for_nothing(server: Served, client: Opens) -> None:
+    """Addresses are kept in logs; nothing asks for the key there."""
+    speaker = client(None, url=f"{server.feed_url}/?apikey={ACCOUNT_KEY}&api_key={ACCOUNT_KEY}")
+    assert speaker.ask(action="subscribe_orders")["code"] == "NOT_AUTHENTICATED"
+
+
 def test_a_connection_changes_hands_to_nobody(client: Opens) -> None:
     speaker = client(ACCOUNT_KEY)
     assert speaker.ask(action="authenticate", api_key=ACCOUNT_KEY)["status"] == "success"
@@ -95,6 +101,7 @@ BAD: list[tuple[str | bytes, str]] = [
     ("[1]", "NOT_JSON"),
     ("null", "NOT_JSON"),
     ("[" * 3000, "NOT_JSON"),
+    (b"", "NOT_JSON"),
     (b"\xff\x00", "NOT_JSON"),
     ("{}", "UNKNOWN_ACTION"),
     ('{"action": "sell everything"}', "UNKNOWN_ACTION"),
@@ -119,6 +126,21 @@ def test_a_malformed_message_is_answered_and_the_connection_goes_on(client: Open
         assert (answer["status"], answer["code"]) == ("error", code), message[:80]
         assert answer["message"].endswith(".")
         assert speaker.nothing_more()
+
+
+def test_ten_thousand_instruments_are_refused_in_one_message_and_bounded_in_many(
+    client: Opens,
+) -> None:
+    """What is too much has a sentence of its own; what fitted goes on."""
+    speaker = client()
+    many = [{"symbol": f"S{number}", "exchange": "NSE"} for number in range(10_000)]
+    assert speaker.ask(action="subscribe", symbols=many)["code"] == "TOO_MANY_SYMBOLS"
+    for half in (many[:4_999], many[5_001:]):
+        answer = speaker.ask(action="subscribe", symbols=[RELIANCE, *half], mode=1)
+        assert answer["status"] == "partial"
+        assert [s["status"] for s in answer["subscriptions"][:2]] == ["success", "error"]
+        assert len(answer["subscriptions"]) == 5_000
+    assert speaker.hear()["symbol"] == "RELIANCE"
 
 
 def test_a_message_that_is_too_large_ends_its_connection_alone(client: Opens) -> None:
@@ -150,6 +172,21 @@ def test_market_data_has_the_fields_that_clients_store(client: Opens) -> None:
         if mode == 3:
             assert [len(data["depth"][side]) for side in ("buy", "sell")] == [5, 5]
             assert set(data["depth"]["buy"][0]) == {"price", "quantity", "orders"}
+
+
+def test_a_higher_mode_tells_all_that_the_lower_ones_tell(server: Served, client: Opens) -> None:
+    """Of one tick, whichever of them a client follows."""
+    speaker = client()
+    for mode in (1, 2, 3):
+        speaker.ask(action="subscribe", **RELIANCE, mode=mode)
+        speaker.hear()
+    server.tick()
+    last, quote, depth = sorted(speaker.data(3), key=lambda heard: int(heard["mode"]))
+    assert last["data"].items() <= quote["data"].items()
+    assert quote["data"].items() <= depth["data"].items()
+    best = depth["data"]["depth"]
+    assert best["buy"][0]["price"] == quote["data"]["bid"]
+    assert best["sell"][0]["price"] == quote["data"]["ask"]
 
 
 def test_each_mode_that_was_subscribed_gets_its_own_message(server: Served, client: Opens) -> None:

@@ -1,5 +1,6 @@
 """What the feed does when clients are slow, many, silent, or no longer welcome."""
 
+import asyncio
 import json
 import socket
 import time
@@ -12,7 +13,7 @@ from websockets.sync.client import connect
 
 from algohost.domain.errors import Unavailable
 from algohost.domain.instruments import Exchange, InstrumentKey
-from algohost.web import feed_client, feed_topics
+from algohost.web import feed_actions, feed_client, feed_guesses, feed_outbox, feed_topics
 from algohost.web.feed import FeedServer
 from algohost.web.feed_messages import market_frame
 from tests.api.served import ACCOUNT_KEY, RUN_TOKEN, Served
@@ -189,7 +190,7 @@ def test_order_updates_are_never_dropped_for_a_slow_client_who_is_disconnected_i
     server: Served, client: Opens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed_client, "UNSENT_BYTES", -1)  # every client counts as slow
-    monkeypatch.setattr(feed_client, "MOST_UNSENT_ORDERS", 3)
+    monkeypatch.setattr(feed_outbox, "MOST_UNSENT_ORDERS", 3)
     speaker = client()
     speaker.ask(action="subscribe_orders")
     order = {**RELIANCE, "action": "BUY", "quantity": 1, "product": "MIS"}
@@ -271,6 +272,66 @@ def test_a_connection_cannot_follow_without_end(
     answer = client().ask(action="subscribe", symbols=[RELIANCE, TCS], mode=1)
     assert [s["status"] for s in answer["subscriptions"]] == ["success", "error"]
     assert "follows 1 already" in answer["subscriptions"][1]["message"]
+
+
+def test_all_connections_together_cannot_follow_without_end(
+    server: Served, client: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another mode of an instrument that ticks already costs next to nothing, and may be had."""
+    monkeypatch.setattr(feed_topics, "MOST_INSTRUMENTS", 1)
+    assert client().ask(action="subscribe", **RELIANCE, mode=1)["status"] == "success"
+    other = client()
+    answer = other.ask(action="subscribe", symbols=[RELIANCE, TCS], mode=3)
+    assert [s["status"] for s in answer["subscriptions"]] == ["success", "error"]
+    assert "follows 1 instruments" in answer["subscriptions"][1]["message"]
+
+
+def test_one_key_cannot_have_connections_without_end(
+    server: Served, client: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_actions, "MOST_OF_ONE", 1)
+    first, second, other = client(RUN_TOKEN), client(None), client(ACCOUNT_KEY)
+    answer = second.ask(action="auth", apikey=RUN_TOKEN)
+    assert (answer["status"], answer["code"]) == ("error", "TOO_MANY_CONNECTIONS")
+    assert second.closed_with() == 4401
+    assert first.nothing_more()
+    assert other.nothing_more()
+
+
+def test_wrong_keys_are_answered_late_and_right_ones_at_once(
+    server: Served, client: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All runs share an address: one with a wrong key must not shut the others out."""
+    monkeypatch.setattr(feed_guesses, "_FREE", 0)
+    monkeypatch.setattr(feed_guesses, "_FIRST_SECONDS", 4.0)
+    guessing = client(None)
+    guessing.say(action="authenticate", api_key="x" * 64)
+    assert client(ACCOUNT_KEY).nothing_more()
+    with pytest.raises(TimeoutError):
+        guessing.hear(seconds=0.2)
+
+
+def test_a_key_that_ends_while_its_message_is_handled_follows_nothing_more(
+    server: Served, client: Opens
+) -> None:
+    """A long message is handled in slices, and others have their turn between."""
+    speaker = client(RUN_TOKEN)
+    [known] = server.feed._clients
+    found = server.host.market.find
+
+    def ended(key: InstrumentKey) -> Any:
+        if key.symbol == "TCS":
+            asyncio.get_running_loop().call_soon(server.feed._close, known, 4401, "Over.")
+        return found(key)
+
+    server.do(lambda: setattr(server.host.market, "find", ended))
+    rest = [
+        {"symbol": one.key.symbol, "exchange": one.key.exchange.value}
+        for one in server.host.market.instruments()
+    ]
+    speaker.say(action="subscribe", symbols=[TCS, *rest], mode=1)
+    assert speaker.closed_with() == 4401
+    assert server.do(lambda: len(server.feed._topics)) == 0
 
 
 def test_what_is_no_websocket_is_refused_and_the_feed_goes_on(

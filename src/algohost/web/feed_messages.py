@@ -15,10 +15,12 @@ from typing import Any, Final
 import orjson
 from websockets.frames import Frame, Opcode
 
+from algohost.domain.accounts import mode_of
 from algohost.domain.errors import Invalid
 from algohost.domain.instruments import Exchange, InstrumentKey
 from algohost.domain.orders import Order, OrderStatus
 from algohost.domain.quotes import Depth, DepthLevel, Quote
+from algohost.domain.strategies import Mode
 from algohost.web.api_v1.answers import BROKER, MODE, price
 from algohost.web.api_v1.orders import status_word
 
@@ -117,6 +119,22 @@ def _one(item: object, mode: FeedMode | None) -> Wanted:
     )
 
 
+def since_of(said: Mapping[str, Any]) -> int | None:
+    """From which instant on ``said`` asks for order updates, in milliseconds since 1970.
+
+    ``None`` where it asks for those to come. Raises ``Invalid`` for what is no instant.
+    """
+    since = said.get("since")
+    if since is None:
+        return None
+    if isinstance(since, bool) or not isinstance(since, int) or since < 0:
+        raise Invalid(
+            "since must be a timestamp in milliseconds, as order updates have it.",
+            code="BAD_SINCE",
+        )
+    return since
+
+
 def framed(body: Mapping[str, Any]) -> bytes:
     """``body`` as JSON in a WebSocket text frame of a server, ready for the wire."""
     return Frame(Opcode.TEXT, orjson.dumps(body)).serialize(mask=False)
@@ -191,12 +209,11 @@ def _levels(levels: Sequence[DepthLevel]) -> list[dict[str, Any]]:
 
 def order_frame(order: Order) -> bytes:
     """An ``order_update``: how an order stands now."""
-    request = order.request
+    request, is_paper = order.request, mode_of(order.book.account_id) is Mode.PAPER
     return framed(
         {
             "type": "order_update",
-            "mode": MODE,
-            "broker": BROKER,
+            **({"mode": MODE, "broker": BROKER} if is_paper else {"broker": "live"}),
             "orderid": order.id,
             "symbol": request.key.symbol,
             "exchange": request.key.exchange.value,

@@ -1,7 +1,7 @@
 """Who follows what, and the frames of each tick: made once, however many follow."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -14,8 +14,11 @@ from algohost.web.feed_messages import FeedMode, Wanted, market_frame
 
 log = logging.getLogger(__name__)
 
-MOST_TOPICS: Final = 10_000
+MOST_TOPICS: Final = 3_000
 """Instruments times modes that one connection may follow."""
+MOST_INSTRUMENTS: Final = 5_000
+"""Instruments that all connections together may follow. An option is priced anew at each tick,
+which takes some 50 µs of the server's loop."""
 
 
 class Topics:
@@ -30,6 +33,10 @@ class Topics:
     def __len__(self) -> int:
         return sum(len(modes) for modes in self._topics.values())
 
+    def instruments(self) -> Iterable[InstrumentKey]:
+        """What somebody follows."""
+        return self._topics.keys()
+
     def follow(self, client: FeedClient, one: Wanted) -> str:
         """Has ``client`` follow and be sent the newest tick; says what was wrong, if anything."""
         key, mode = one.key, one.mode
@@ -39,6 +46,11 @@ class Topics:
             return f"This connection follows {MOST_TOPICS} already; unsubscribe from some."
         if self._market.find(key) is None:
             return f"{key} has no prices in this market; search for its symbol and exchange."
+        if key not in self._topics and len(self._topics) >= MOST_INSTRUMENTS:
+            return (
+                f"The feed follows {MOST_INSTRUMENTS} instruments for its clients already; have"
+                " others unsubscribe from some."
+            )
         modes = self._topics.setdefault(key, {})
         topic = modes.get(mode)
         if topic is None:
@@ -88,7 +100,7 @@ class Topics:
             client.flush()
 
     def _frame(self, mode: FeedMode, quote: Quote) -> bytes:
-        depth = self._market.depth(quote.key) if mode is FeedMode.DEPTH else None
+        depth = self._market.depth_of(quote) if mode is FeedMode.DEPTH else None
         return market_frame(mode, quote, depth)
 
     def _drop(self, client: FeedClient, topic: Topic) -> None:
