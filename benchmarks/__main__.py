@@ -6,7 +6,7 @@ import platform
 import sys
 from importlib.metadata import version
 
-from benchmarks import bounds, contracts, due, measures
+from benchmarks import bounds, contracts, due, feed, kill, matching, measures, orders
 from benchmarks.figures import Figure, as_markdown
 from benchmarks.server import running_server
 
@@ -15,7 +15,7 @@ MEASURES = {
     "crowd": measures.starts_at_once,
     "memory": measures.memory,
     "status": measures.status_requests,
-    "orders": measures.order_round_trips,
+    "orders": orders.orders,
     "confinement": bounds.confinement,
     "idle": bounds.idle,
     "stubborn": bounds.stubborn,
@@ -24,6 +24,9 @@ MEASURES = {
     "search": bounds.search,
     "contracts": contracts.contracts,
     "due": due.due,
+    "matching": matching.matching,
+    "kill": kill.kill,
+    "feed": feed.feed,
 }
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,9 +179,14 @@ def status_requests(server: Server, amount: Amount) -> list[Figure]:
     ]
 
 
-def order_round_trips(server: Server, amount: Amount) -> list[Figure]:
-    """From sending an order to its acknowledgement, its journal write included."""
-    pooled = _pooled_orders(server, amount.orders)
+def order_round_trips(
+    server: Server, amount: Amount, *, rivals: Sequence[float] = (), beside: str = ""
+) -> list[Figure]:
+    """From sending an order to its acknowledgement, its journal write included.
+
+    ``rivals`` are the times of another server, ``beside`` says of which.
+    """
+    pooled = pooled_orders(server.port, server.key, amount.orders)
     code = scripts.ORDERS.format(count=amount.orders, pause=ORDER_PAUSE_SECONDS)
     hosted_id = server.upload("orders", code)
     server.start(hosted_id)
@@ -194,8 +199,16 @@ def order_round_trips(server: Server, amount: Amount) -> list[Figure]:
         raise SystemExit(f"The orders of the plain script failed: {errors}")
     stock = [float(text) for text in said.split()[1:]]
     return [
-        Figure(name="Order over HTTP, p50", unit="ms", ours=percentile(pooled, 50), goal=5),
-        Figure(name="Order over HTTP, p99", unit="ms", ours=percentile(pooled, 99)),
+        *(
+            Figure(
+                name=f"Order over HTTP, p{percent} ({beside})",
+                unit="ms",
+                ours=percentile(pooled, percent),
+                rival=percentile(rivals, percent) if rivals else None,
+                goal=goal,
+            )
+            for percent, goal in ((50, 3), (99, 15))
+        ),
         Figure(
             name="Order by the openalgo client, p50",
             unit="ms",
@@ -211,10 +224,13 @@ def order_round_trips(server: Server, amount: Amount) -> list[Figure]:
     ]
 
 
-def _pooled_orders(server: Server, count: int) -> list[float]:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+def pooled_orders(
+    port: int, key: str, count: int, *, pause_seconds: float = ORDER_PAUSE_SECONDS
+) -> list[float]:
+    """Round trips of orders over one connection, in ms; by default as fast as a key may send."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     body = {
-        "apikey": server.key,
+        "apikey": key,
         "strategy": "bench",
         "symbol": "RELIANCE",
         "exchange": "NSE",
@@ -231,7 +247,8 @@ def _pooled_orders(server: Server, count: int) -> list[float]:
         times.append((time.perf_counter() - began) * 1000)
         if answer.get("status") != "success":
             raise SystemExit(f"An order was refused: {answer}")
-        time.sleep(ORDER_PAUSE_SECONDS)
+        if pause_seconds:
+            time.sleep(pause_seconds)
     connection.close()
     return times[3:]
 

@@ -44,6 +44,25 @@ for n in range({count} + 3):
 print("MILLISECONDS", *times[3:], flush=True)
 """
 
+HOLDING = """\
+import os, time
+from openalgo import api
+client = api(api_key=os.environ["OPENALGO_API_KEY"], host=os.environ["HOST_SERVER"])
+def order(**what):
+    answer = client.placeorder(strategy="bench", symbol="RELIANCE", exchange="NSE", action="BUY",
+                               product="MIS", **what)
+    assert answer.get("status") == "success", answer
+last = client.quotes(symbol="RELIANCE", exchange="NSE")["data"]["ltp"]
+order(price_type="MARKET", quantity=1)
+order(price_type="LIMIT", quantity=1, price=round(last * 0.95))
+while client.openposition(strategy="bench", symbol="RELIANCE", exchange="NSE",
+                          product="MIS")["quantity"] in (0, "0"):
+    time.sleep(0.1)
+print("HOLDS it", flush=True)
+while True:
+    time.sleep(1)
+"""
+
 STUBBORN = """\
 import os, signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)

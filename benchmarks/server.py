@@ -3,16 +3,18 @@
 import asyncio
 import http.client
 import json
+import os
 import re
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -27,9 +29,10 @@ WAIT_SECONDS = 120.0
 class Server:
     """A running server, logged in to."""
 
-    def __init__(self, data_dir: Path, port: int, key: str) -> None:
+    def __init__(self, data_dir: Path, port: int, feed_port: int, key: str) -> None:
         self.data_dir = data_dir
         self.port = port
+        self.feed_port = feed_port
         self.key = key
         self.url = f"http://127.0.0.1:{port}"
         self.http = httpx.Client(base_url=self.url, timeout=60)
@@ -144,26 +147,33 @@ class Server:
 
 
 @contextmanager
-def running_server() -> Iterator[Server]:
-    """A server that is gone, with its agent and runs, at the end."""
+def running_server(settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[Server]:
+    """A server that is gone, with its agent and runs, at the end.
+
+    ``settings`` are variables of its environment.
+    """
     with TemporaryDirectory(prefix="algohost-bench-", ignore_cleanup_errors=True) as folder:
         data_dir = Path(folder) / "data"
-        port, feed_port = _free_ports(2)
+        port, feed_port = free_ports(2)
         _algohost(
             "user", "add", "bench", "--admin", "--password-stdin", at=data_dir, given=PASSWORD
         )
         key = str(_algohost("key", "new", "--user", "bench", at=data_dir)["key"])
-        _algohost("up", "--port", str(port), "--feed-port", str(feed_port), at=data_dir)
+        ports = ("--port", str(port), "--feed-port", str(feed_port))
+        _algohost("up", *ports, at=data_dir, settings=settings)
         try:
-            yield Server(data_dir, port, key)
+            yield Server(data_dir, port, feed_port, key)
         finally:
             _algohost("down", "--all", at=data_dir)
 
 
-def _algohost(*words: str, at: Path, given: str = "") -> dict[str, Any]:
+def _algohost(
+    *words: str, at: Path, given: str = "", settings: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-m", "algohost.cli", *words, "--data-dir", str(at), "--json"],
         input=given,
+        env={**os.environ, **settings},
         capture_output=True,
         text=True,
         check=False,
@@ -187,7 +197,8 @@ def _agent_pids(data_dir: Path) -> list[int]:
     return asyncio.run(pids())
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now."""
     taken = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [one.getsockname()[1] for one in taken]
     for one in taken:

@@ -18,7 +18,7 @@ const manifest = {};
 const ICONS = [
   "activity", "arrow-down-to-line", "calendar-clock", "calendar-days", "chevron-right", "circle-alert", "circle-check", "download",
   "ellipsis", "file-code", "info", "key-round", "keyboard", "list", "log-in", "log-out", "moon", "octagon-x", "pencil", "play", "save",
-  "search", "square", "sun", "terminal", "trash", "triangle-alert", "upload", "user", "wifi-off", "x",
+  "search", "shield-check", "square", "sun", "terminal", "trash", "triangle-alert", "upload", "user", "wifi-off", "x",
 ];
 
 function emit(name, data) {

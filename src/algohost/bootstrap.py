@@ -5,21 +5,16 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
-from algohost.broker.accounts import PaperBrokers
-from algohost.broker.gateway import Gateway
-from algohost.broker.login import PaperLogin
-from algohost.domain.broker_sessions import parse_logout_time
+from algohost.bootstrap_trading import broker_sessions, open_trading
 from algohost.domain.health import Rules
 from algohost.domain.ids import RunId
 from algohost.domain.ports import Clock
 from algohost.domain.restarts import MOST_REMEMBERED
 from algohost.domain.runs import Run
-from algohost.domain.users import paper_account
 from algohost.host import configured
 from algohost.host.agent_watch import AgentWatch
-from algohost.host.broker_sessions import BrokerSessions
+from algohost.host.auditing import Audit
 from algohost.host.calendars import CalendarService
 from algohost.host.checking import Checking
 from algohost.host.clock import SystemClock
@@ -29,13 +24,13 @@ from algohost.host.gates import Gates
 from algohost.host.health import Activity, HealthWatch
 from algohost.host.identity import Identity
 from algohost.host.inotify import FileWatcher
-from algohost.host.kill_switch import KillSwitch
 from algohost.host.known_secrets import KnownSecrets
 from algohost.host.launch import Folders
 from algohost.host.launch_values import LaunchVariables
+from algohost.host.live_watch import LiveWatch
 from algohost.host.log_scrub import LogScrubber
 from algohost.host.logs import Logs
-from algohost.host.master_contracts import MasterContracts
+from algohost.host.notices import Notices
 from algohost.host.reconcile import Reconciler
 from algohost.host.registry import Registry
 from algohost.host.retention import Retention
@@ -48,13 +43,11 @@ from algohost.host.usage import UsageLog
 from algohost.host.variables import VariableService
 from algohost.market import MarketService, open_market
 from algohost.market.calendars import shipped
-from algohost.market.contracts import PaperContracts
 from algohost.settings import Settings
 from algohost.store import run_logs
 from algohost.store import runs as stored_runs
 from algohost.store import strategies as stored_strategies
 from algohost.store.database import Database, open_database
-from algohost.store.orders import StoredOrderJournal
 from algohost.store.vault import Vault
 from algohost.web.services import Host
 
@@ -78,6 +71,16 @@ def open_calendars(settings: Settings) -> Iterator[tuple[CalendarService, Identi
     try:
         calendars = CalendarService(clock=clock, database=database, tables=shipped())
         yield calendars, Identity(database, clock)
+    finally:
+        database.close()
+
+
+@contextlib.contextmanager
+def open_audit(settings: Settings) -> Iterator[Audit]:
+    """The audit without a server. Raises ``Unavailable`` as ``open_database`` does."""
+    database = open_database(Folders(data=settings.data_dir).database)
+    try:
+        yield Audit(database)
     finally:
         database.close()
 
@@ -106,18 +109,28 @@ async def open_host(settings: Settings, *, clock: Clock | None = None) -> AsyncI
     clock = clock or SystemClock()
     market = await asyncio.to_thread(_open_market, settings, clock)
     with _storage(settings, clock) as base, contextlib.closing(FileWatcher()) as watcher:
-        identity, gateway, kill_switch = await _people(base, market)
+        calendars = CalendarService(clock=clock, database=base.database, tables=shipped())
+        trading = await open_trading(
+            settings,
+            clock=clock,
+            database=base.database,
+            registry=base.registry,
+            market=market,
+            vault=base.vault,
+            calendars=calendars,
+        )
+        identity, gateway, kill_switch = trading.identity, trading.gateway, trading.kill_switch
         agent, logs = _agent(base), _logs(base, watcher)
         usage, activity = UsageLog(clock, base.database, base.registry), Activity(clock.monotonic)
         agent.on_usage(_health(base, agent, usage, activity).hear)
         environments = _environments(base)
-        sessions = _broker_sessions(base)
-        calendars = CalendarService(clock=clock, database=base.database, tables=shipped())
-        contracts = _master_contracts(base, market, calendars)
+        sessions = broker_sessions(settings, clock=clock, database=base.database)
+        contracts = trading.contracts(settings, base.folders.data / "contracts", calendars)
         gates = Gates(
             {
                 "the kill switch": kill_switch,
                 "the broker session": sessions,
+                "the account": trading.live_gate,
                 "the master contract": contracts,
                 "the trading day": TradingDay(clock, calendars),
                 "the environment": environments,
@@ -126,14 +139,17 @@ async def open_host(settings: Settings, *, clock: Clock | None = None) -> AsyncI
         kill_switch.listen(gates.changed)
         sessions.listen(lambda _account: gates.changed())
         calendars.listen(gates.changed)
+        trading.user_accounts.listen(lambda _account: gates.changed())
         contracts.listen(lambda report: gates.changed() if report.is_ready else None)
         reconciler = _reconciler(base, identity, agent, logs, environments, gates)
         strategies, variables = _strategies(base, reconciler)
         scheduler = _scheduler(base, calendars, reconciler)
+        audit = Audit(base.database)
         host = Host(
             clock=clock,
             settings=settings,
             identity=identity,
+            audit=audit,
             calendars=calendars,
             master_contracts=contracts,
             strategies=strategies,
@@ -149,8 +165,20 @@ async def open_host(settings: Settings, *, clock: Clock | None = None) -> AsyncI
             gates=gates,
             checking=Checking(registry=base.registry, reconciler=reconciler),
             broker_sessions=sessions,
+            accounts=trading.user_accounts,
+            live_gate=trading.live_gate,
+            modes=trading.modes(strategies),
             kill_switch=kill_switch,
+            kill_actions=trading.kill_actions(strategies),
+            risk=trading.limits(strategies),
+            governor=trading.governor,
             variables=variables,
+            notices=Notices(
+                clock=clock,
+                database=base.database,
+                vault=base.vault,
+                courier=configured.courier(settings),
+            ),
             logs=logs,
             gateway=gateway,
             market=market,
@@ -166,6 +194,12 @@ async def open_host(settings: Settings, *, clock: Clock | None = None) -> AsyncI
             sessions,
             environments,
             usage,
+            audit,
+            host.risk,
+            host.kill_actions,
+            trading.paper_day,
+            host.notices,
+            LiveWatch(accounts=trading.user_accounts, gateway=gateway, send=host.notices.send),
             _retention(base),
             base.scrubber,
         )
@@ -201,49 +235,6 @@ def _storage(settings: Settings, clock: Clock) -> Iterator[_Base]:
         )
     finally:
         database.close()
-
-
-async def _people(base: _Base, market: MarketService) -> tuple[Identity, Gateway, KillSwitch]:
-    """Users, and the account of each, as its journal has left it."""
-    identity = Identity(base.database, base.clock)
-    kill_switch = KillSwitch(
-        clock=base.clock,
-        database=base.database,
-        registry=base.registry,
-        accounts=lambda: [paper_account(user) for user in identity.users()],
-    )
-    journal = StoredOrderJournal(base.database)
-    brokers = PaperBrokers(journal=journal, market=market)
-    gateway = Gateway(
-        journal=journal, market=market, open_broker=brokers.open, refuse=kill_switch.refuse_order
-    )
-    for user in identity.users():
-        await gateway.recover(paper_account(user))
-    return identity, gateway, kill_switch
-
-
-def _master_contracts(
-    base: _Base, market: MarketService, calendars: CalendarService
-) -> MasterContracts:
-    settings = base.settings
-    source = PaperContracts(
-        clock=base.clock,
-        market=market,
-        calendars=calendars.all,
-        folder=base.folders.data / "contracts",
-        about=f"{settings.market} seed={settings.market_seed}",
-    )
-    return MasterContracts(clock=base.clock, database=base.database, source=source)
-
-
-def _broker_sessions(base: _Base) -> BrokerSessions:
-    settings = base.settings
-    return BrokerSessions(
-        clock=base.clock,
-        database=base.database,
-        login=PaperLogin(until=parse_logout_time(settings.paper_login_until)),
-        told_ahead=timedelta(minutes=settings.broker_warning_minutes),
-    )
 
 
 def _agent(base: _Base) -> AgentWatch:

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from algohost import locate
 from algohost.domain.broker_sessions import parse_logout_time
 from algohost.domain.errors import Invalid
+from algohost.domain.reach import networks_of
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -105,6 +106,68 @@ class Settings(BaseSettings):
         ge=0,
         description="How many smart orders one key may send in a second; 0 for any number.",
     )
+    notice_private_networks: bool = Field(
+        default=False,
+        description="Whether notifications may go to addresses of private networks and of this "
+        "host itself.",
+    )
+    live_networks: str = Field(
+        default="",
+        max_length=2_000,
+        description="Addresses and networks, separated by commas, where the OpenAlgo servers of "
+        "everybody's live accounts may be, besides public addresses: 192.168.1.20, 10.0.0.0/8. "
+        "Those of administrators' accounts may be on this host and any private network.",
+    )
+    live_orders_per_second: int = Field(
+        default=10,
+        ge=0,
+        le=1000,
+        description="How many orders a second go from one live account to one exchange; what is "
+        "more waits for its turn. 0 for any number.",
+    )
+    paper_fills: Literal["honest", "optimistic"] = Field(
+        default="honest",
+        description="How paper orders trade: with sizes, queues and the way to the exchange "
+        "(honest), or whole and at once at the best price shown (optimistic).",
+    )
+    paper_charges: Literal["published", "none"] = Field(
+        default="published",
+        description="Whether paper trades cost what brokers, exchanges and the state take "
+        "(published), or nothing (none).",
+    )
+    paper_brokerage: float = Field(
+        default=20.0,
+        ge=0,
+        description="What a paper order pays the broker at most, in rupees; 0 for nothing.",
+    )
+    paper_brokerage_percent: float = Field(
+        default=0.03,
+        ge=0,
+        le=5,
+        description="What a paper order pays the broker up to that, in percent of its value.",
+    )
+    paper_brokerage_delivery: bool = Field(
+        default=False, description="Whether shares for delivery pay the broker too."
+    )
+    square_off_minutes: int = Field(
+        default=15,
+        ge=0,
+        le=360,
+        description="So many minutes before a session ends paper MIS positions are closed; 0 for "
+        "never.",
+    )
+    square_off_minutes_commodities: int = Field(
+        default=25,
+        ge=0,
+        le=360,
+        description="The same for MCX and NCO.",
+    )
+    paper_orders_per_second: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="The same for paper accounts, to rehearse it; 0 for any number.",
+    )
     most_memory_mb: int = Field(
         default=8192,
         ge=0,
@@ -175,6 +238,16 @@ class Settings(BaseSettings):
             return value
         message = "give 'synthetic', or 'recorded:' and the path of a Parquet file"
         raise ValueError(message)
+
+    @field_validator("live_networks")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        try:
+            networks_of(value)
+        except ValueError as error:
+            message = f"give addresses and networks, such as 192.168.1.20, 10.0.0.0/8: {error}"
+            raise ValueError(message) from error
+        return value
 
     @field_validator("paper_login_until")
     @classmethod

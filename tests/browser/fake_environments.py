@@ -43,7 +43,7 @@ class FakeEnvironments:
         self.listeners.append(listener)
         return lambda: self.listeners.remove(listener)
 
-    async def set_requirements(self, strategy: Strategy, text: str) -> EnvironmentView:
+    async def set_requirements(self, strategy: Strategy, text: str, *, by: User) -> EnvironmentView:
         typed = requirements.check(text)
         asked = requirements.of("", {}, typed)
         state = State.BUILT_IN if asked is None else State.MAKING

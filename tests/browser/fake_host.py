@@ -14,10 +14,14 @@ from typing import Any, cast
 
 from argon2 import PasswordHasher
 
+from algohost.broker.clearing import Clearing
 from algohost.broker.gateway import DayPnl, PositionView, Scope
+from algohost.broker.governor import OrderGovernor
 from algohost.broker.login import PaperLogin
+from algohost.broker.openalgo_opening import look_at_server
+from algohost.broker.risk import RiskGuard
 from algohost.domain.errors import Conflict, Invalid, NotFound
-from algohost.domain.ids import OrderId, RunId, StrategyId, UserId, strategy_id
+from algohost.domain.ids import AccountId, OrderId, RunId, StrategyId, UserId, strategy_id
 from algohost.domain.instruments import Exchange, InstrumentKey
 from algohost.domain.orders import (
     Action,
@@ -47,6 +51,8 @@ from algohost.domain.users import User, paper_account
 from algohost.domain.variables import Variable, check_name, check_secret, check_value
 from algohost.host import bundles
 from algohost.host import source as source_text
+from algohost.host.accounts import Accounts
+from algohost.host.auditing import Audit
 from algohost.host.broker_sessions import BrokerSessions
 from algohost.host.calendars import CalendarService
 from algohost.host.checking import Checked
@@ -54,16 +60,21 @@ from algohost.host.gates import Gates
 from algohost.host.health import Activity
 from algohost.host.identity import Identity
 from algohost.host.inotify import FileWatcher
+from algohost.host.kill_actions import KillActions
 from algohost.host.kill_switch import KillSwitch
+from algohost.host.live_gate import LiveGate
 from algohost.host.logs import Logs
 from algohost.host.master_contracts import MasterContracts
+from algohost.host.modes import Modes
 from algohost.host.registry import Registry
+from algohost.host.risk import RiskService
 from algohost.host.strategies import SourceFile
 from algohost.host.usage import UsageLog
 from algohost.host.views import StrategyView
 from algohost.market.calendars import shipped
 from algohost.settings import Settings
 from algohost.store.database import open_database
+from algohost.store.vault import Vault
 from algohost.testing.contracts import FakeContracts
 from algohost.web.services import Host
 from tests.browser.fake_environments import FakeEnvironments
@@ -263,6 +274,11 @@ class FakeStrategies:
         self._later(0.4, lambda: self.end(view.strategy.id, Outcome(kind=OutcomeKind.STOPPED)))
         return self.get(user, wanted)
 
+    async def halt(self, strategy_id: StrategyId, *, by: str) -> None:
+        """As ``stop``, by the server itself."""
+        switch = User(id=UserId("0"), name=by, is_admin=True, created_at=datetime.now(UTC))
+        await self.stop(switch, strategy_id)
+
     async def configure(
         self, user: User, wanted: str, changes: Mapping[str, object]
     ) -> StrategyView:
@@ -380,6 +396,9 @@ class FakeGateway:
     def orders(self, scope: Scope) -> Sequence[Order]:
         return [order for order in self.placed.values() if order.book in scope]
 
+    def gtts(self, _scope: Scope) -> Sequence[object]:
+        return []
+
     def trades(self, scope: Scope) -> Sequence[Trade]:
         return [trade for trade in self.filled if trade.book in scope]
 
@@ -457,6 +476,9 @@ class FakeMarket:
 
     name = "synthetic"
 
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
     def is_open(self, exchange: Exchange) -> bool:
         return exchange is Exchange.NSE
 
@@ -526,10 +548,25 @@ async def open_stage(folder: Path, *, port: int, has_user: bool = True) -> Stage
         registry=strategies.registry,
         accounts=lambda: [paper_account(one) for one in identity.users()],
     )
+
+    def accounts() -> list[AccountId]:
+        return [paper_account(one) for one in identity.users()]
+
+    owned = Accounts(
+        clock=clock,
+        database=database,
+        vault=Vault(folder / "keys", has_sealed=lambda: False),
+        registry=strategies.registry,
+        live_brokers=["openalgo"],
+        users=identity.users,
+    )
+    guard = RiskGuard(market=played[2], monotonic=clock.monotonic, accounts=accounts)
+    guard.watch(played[1])
     host = Host(
         clock=clock,
         settings=Settings(data_dir=folder, port=port),
         identity=identity,
+        audit=Audit(database),
         calendars=calendars,
         master_contracts=contracts,
         strategies=played[0],
@@ -538,7 +575,34 @@ async def open_stage(folder: Path, *, port: int, has_user: bool = True) -> Stage
         gates=Gates({"the kill switch": kill_switch, "the broker session": broker_sessions}),
         checking=cast("Any", FakeChecking(strategies)),
         broker_sessions=broker_sessions,
+        accounts=owned,
+        live_gate=LiveGate(clock=clock, accounts=owned, look=look_at_server),
+        modes=Modes(
+            clock=clock,
+            database=database,
+            registry=strategies.registry,
+            strategies=played[0],
+            accounts=owned,
+        ),
         kill_switch=kill_switch,
+        kill_actions=KillActions(
+            clock=clock,
+            tasks=kill_switch.tasks,
+            registry=strategies.registry,
+            trading=Clearing(played[1], played[2]),
+            accounts=accounts,
+            accounts_of=lambda strategy: [strategy.account],
+            halt=strategies.halt,
+        ),
+        risk=RiskService(
+            clock=clock,
+            database=database,
+            registry=strategies.registry,
+            guard=guard,
+            accounts=accounts,
+            halt=strategies.halt,
+        ),
+        governor=OrderGovernor(rate_of=lambda _account: 0),
         variables=cast("Any", variables),
         logs=Logs(logs_folder, watcher),
         gateway=played[1],
@@ -546,6 +610,7 @@ async def open_stage(folder: Path, *, port: int, has_user: bool = True) -> Stage
         agent=cast("Any", None),
         usage=UsageLog(clock, database, strategies.registry),
         activity=Activity(clock.monotonic),
+        notices=cast("Any", None),
     )
     return Stage(
         host=host,

@@ -25,6 +25,9 @@ PAGES = {
     "settings": "/python/{running}#settings",
     "failed": "/python/{error}",
     "tomorrow": "/schedule",
+    "audit": "/audit?check=1",
+    "accounts": "/accounts",
+    "calendar": "/calendar",
 }
 SIZES = {"desk": (1366, 820), "phone": (390, 844)}
 

@@ -86,13 +86,13 @@ class _WorldLooks:
         return {int(one[1]): one[2] for one in found}
 
     def booked(self) -> list[tuple[int, str]]:
-        """An order's price is its number."""
+        """An order's trigger price is its number."""
         key = self._world.server.new_key()
         answer = httpx.post(
             f"{self._world.server.url}/api/v1/orderbook", json={"apikey": key}, timeout=30
         ).json()
         orders = answer["data"]["orders"]
-        found = [(round((o["price"] - 100) / 0.05), o["orderid"]) for o in orders]
+        found = [(round(o["trigger_price"]), o["orderid"]) for o in orders]
         self._world.timeline.note(f"{len(found)} orders are booked")
         return found
 

@@ -50,6 +50,11 @@ try:
     number = int(open("sent").read())
 except (FileNotFoundError, ValueError):
     number = {first}
+close = None
+while not close:
+    quote = client.quotes(symbol="RELIANCE", exchange="NSE").get("data") or dict()
+    close = quote.get("prev_close")
+    time.sleep(0.15)
 while True:
     number += 1
     with open("sent.new", "w") as file:
@@ -58,10 +63,11 @@ while True:
     print("SENT", number, flush=True)
     answer = client.placeorder(strategy="chaos", symbol="RELIANCE", exchange="NSE", action="BUY",
                                price_type="LIMIT", product="MIS", quantity=1,
-                               price=round(100 + number * 0.05, 2))
+                               price=round(close * 0.92, 1), trigger_price=number)
     if answer.get("status") == "success":
         print("DONE", number, answer["orderid"], flush=True)
     time.sleep(0.15)
 """
 )
-"""Each order is named by its price, far below the market, where nothing trades."""
+"""Each order is named by its trigger price, which a LIMIT order carries and does not use. It rests
+far below the market, where nothing trades, and within the circuit limits."""

@@ -105,7 +105,7 @@ def test_nothing_of_the_packages_runs_before_an_administrator_allows_them(
         else:
             strategy = await add(host, SCRIPT.encode() if origin == "script" else b"print(1)\n")
         if origin == "typed":
-            await host.environments.set_requirements(strategy, "tinyone\n")
+            await host.environments.set_requirements(strategy, "tinyone\n", by=ASHA)
         await host.service.start(RAVI, strategy.id)
         key = await proposed_key(host, strategy)
         await host.until(
@@ -181,7 +181,7 @@ def test_other_packages_are_asked_for_anew(tmp_path: Path) -> None:
         assert second != first
         with pytest.raises(Conflict, match="changed since you looked"):
             await host.environments.allow(ASHA, first)
-        await host.environments.set_requirements(strategy, "tinyone==1.0\n")
+        await host.environments.set_requirements(strategy, "tinyone==1.0\n", by=ASHA)
         view = await settled(host, strategy)
         assert view.state is State.READY, "what was allowed once stays allowed"
         assert view.facts is not None
@@ -251,7 +251,7 @@ def test_even_where_building_is_allowed_resolving_builds_nothing_of_other_users(
     async def scenario(host: HostUnderTest) -> None:
         host.environments._maker._may_build = True
         strategy = await add(host, b"print(1)\n")
-        await host.environments.set_requirements(strategy, "srconly\n")
+        await host.environments.set_requirements(strategy, "srconly\n", by=ASHA)
         view = await settled(host, strategy)
         assert (view.state, "no usable wheels" in view.error) == (State.FAILED, True)
         assert not marker.exists()

@@ -178,17 +178,19 @@ def test_a_failure_is_kept_whole_and_not_tried_again_until_asked(
 def test_typed_requirements_win_and_a_change_tries_again(tmp_path: Path) -> None:
     async def scenario(host: HostUnderTest) -> None:
         strategy = await add(host, "print(1)\n")
-        first = await host.environments.set_requirements(strategy, "nosuch\r\n")
+        first = await host.environments.set_requirements(strategy, "nosuch\r\n", by=ASHA)
         assert (first.state, first.typed) == (State.MAKING, "nosuch\n")
         assert (await settled(host, strategy)).state is State.FAILED
-        await host.environments.set_requirements(strategy, "tinyone>=1\n")
+        await host.environments.set_requirements(strategy, "tinyone>=1\n", by=ASHA)
         assert (await settled(host, strategy)).state is State.READY
         await host.kill_and_restart()
         again = host.environments.view(strategy)
         assert (again.state, again.typed) == (State.READY, "tinyone>=1\n")
         with pytest.raises(Invalid, match="options cannot"):
-            await host.environments.set_requirements(strategy, "-r x")
-        assert (await host.environments.set_requirements(strategy, "")).state is State.BUILT_IN
+            await host.environments.set_requirements(strategy, "-r x", by=ASHA)
+        assert (
+            await host.environments.set_requirements(strategy, "", by=ASHA)
+        ).state is State.BUILT_IN
 
     play(tmp_path, scenario)
 
@@ -251,7 +253,9 @@ def test_only_what_nobody_asks_for_and_no_run_uses_is_removed(tmp_path: Path) ->
         await host.service.start(ASHA, strategy.id)
         await host.until(lambda: len(host.keeper.launches) == 1, "launched")
         assert await host.environments.prune(unused_days=0) == []
-        await host.environments.set_requirements(strategy, "tinyone\nsix-like @ https://x/y.whl")
+        await host.environments.set_requirements(
+            strategy, "tinyone\nsix-like @ https://x/y.whl", by=ASHA
+        )
         await settled(host, strategy)  # fails: there is no network; the run lives on
         assert await host.environments.prune(unused_days=0) == []
         [listed] = await host.environments.listing()
@@ -301,7 +305,7 @@ def test_a_run_that_begins_while_it_is_made_anew_keeps_its_environment(
     async def scenario(host: HostUnderTest) -> None:
         strategy = await add(host)
         other = await add(host, "print(1)\n", "Other")
-        await host.environments.set_requirements(other, "tinyone==1.0\n")
+        await host.environments.set_requirements(other, "tinyone==1.0\n", by=ASHA)
         before = await settled(host, strategy)
         assert (await settled(host, other)).state is State.READY
         assert before.facts is not None
@@ -467,7 +471,7 @@ def test_packages_that_must_be_built_are_refused_unless_allowed(
 
     async def scenario(host: HostUnderTest) -> None:
         strategy = await add(host, "print(1)\n")
-        await host.environments.set_requirements(strategy, "srconly\n")
+        await host.environments.set_requirements(strategy, "srconly\n", by=ASHA)
         view = await settled(host, strategy)
         assert view.state is State.FAILED
         assert "no usable wheels" in view.error

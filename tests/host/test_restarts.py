@@ -281,8 +281,8 @@ def test_a_restart_of_the_machine_is_said_and_the_policy_decides(
 
     async def scenario(host: HostUnderTest, strategy_id: str) -> None:
         await host.halt()
-        host.keeper.reboots()
         host.clock.advance(timedelta(minutes=3))
+        host.keeper.reboots(at=host.clock.now())
         await host.kill_and_restart()
         await host.until(lambda: not latest_of(host, strategy_id).is_live, "seen")
         run = latest_of(host, strategy_id)

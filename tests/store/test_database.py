@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 
 from algohost.domain.errors import Unavailable
-from algohost.store import schema
+from algohost.store import schema, tables, trading_tables  # noqa: F401 - they fill it
 from algohost.store.database import Database, open_database
-from algohost.store.tables import metadata
+from algohost.store.metadata import metadata
 
 
 def insert(connection: Connection, number: int) -> None:

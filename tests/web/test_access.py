@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
+from urllib.parse import urlencode
 
 import pytest
 from starlette.applications import Starlette
@@ -15,7 +16,7 @@ from algohost.domain.users import User
 from algohost.web.access import PAGE_TOKEN_ACCESS, SESSION_ACCESS, WEBSOCKET, Access, Route
 from algohost.web.app import ROUTES, app_of, create_app
 from algohost.web.static_files import StaticFiles
-from tests.web.asgi import Browser, knock
+from tests.web.asgi import Answer, Browser, knock
 from tests.web.conftest import People
 from tests.web.world import World
 
@@ -226,6 +227,28 @@ def test_an_id_that_we_did_not_make_is_nowhere(
     assert found == []
 
 
+def with_key(browser: Browser, route: Route, path: str, key: object) -> Answer:
+    """Asks as a program does: the key in the body, or by GET in the address or the header."""
+    if route.method != "GET":
+        return browser.post(path, {"apikey": key})
+    if route.key_in_query:
+        return browser.ask("GET", path, query=urlencode({"apikey": key}))
+    return browser.get(path, x_api_key=str(key))
+
+
+def test_a_key_in_the_address_counts_only_where_clients_put_it(
+    world: World, app: Starlette, people: People
+) -> None:
+    """An address is kept in more logs than a header (S15)."""
+    key = world.run(world.host.identity.new_key(people.owner.id))
+    browser, taken = world.browser(app=app), set()
+    for route in TABLE:
+        if route.access is Access.KEY and route.method == "GET":
+            answer = browser.ask("GET", address(route, people), query=f"apikey={key}")
+            taken |= {route.path} if answer.status == REACHED else set()
+    assert taken == {"/api/v1/instruments", "/api/v1/ticker/{ticker}"}
+
+
 def test_a_key_opens_the_interface_of_programs_and_no_page(
     world: World, app: Starlette, people: People
 ) -> None:
@@ -234,9 +257,9 @@ def test_a_key_opens_the_interface_of_programs_and_no_page(
     for route in TABLE:
         path = address(route, people)
         if route.access is Access.KEY:
-            assert browser.post(path, {"apikey": key}).status == REACHED
+            assert with_key(browser, route, path, key).status == REACHED
             for wrong in ("", "x" * 64, None, 7, ["a"], {"a": 1}):
-                answer = browser.post(path, {"apikey": wrong})
+                answer = with_key(browser, route, path, wrong)
                 assert answer.status == 403
                 assert answer.json() == {"status": "error", "message": "Invalid openalgo apikey"}
         elif route.access in SESSION_ACCESS and route.method == "GET":

@@ -191,11 +191,9 @@ def test_a_fault_in_any_endpoint_shows_an_id_and_nothing_else(
             if route.access is Access.ANONYMOUS:
                 browser.cookies["algohost_anonymous"] = browser.csrf = "t" * 43
             body = json.dumps({"apikey": key}).encode()
-            headers = {"content-type": "application/json", "accept": accept}
-            by_get = route.access is Access.KEY and route.method == "GET"
-            query = f"apikey={key}" if by_get else ""
+            headers = {"content-type": "application/json", "accept": accept, "x-api-key": key}
             path = address(route, people)
-            answer = browser.ask(route.method, path, body, headers, query=query)
+            answer = browser.ask(route.method, path, body, headers)
             _is_a_bare_fault(answer, route.access is Access.KEY)
             request_id = answer.header("x-request-id") or "?"
             logged = [r for r in caplog.records if f"request_id={request_id} " in r.getMessage()]

@@ -16,7 +16,8 @@ from tests.web.conftest import People
 from tests.web.world import SOURCE, World
 
 ROW = {
-    "id", "name", "owner", "file_name", "exchange", "mode", "phase", "sentence", "since", "run_id",
+    "id", "name", "owner", "file_name", "exchange", "mode", "account_id", "phase",
+    "sentence", "since", "run_id",
     "pid", "outcome", "pnl", "problem", "order_count", "restart", "flags", "gates",
     "schedule", "next_start", "last_start",
 }  # fmt: skip

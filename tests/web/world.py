@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -10,10 +11,18 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from starlette.applications import Starlette
 
 from algohost.broker.accounts import PaperBrokers
+from algohost.broker.clearing import Clearing
 from algohost.broker.gateway import Gateway
+from algohost.broker.governor import OrderGovernor
 from algohost.broker.login import PaperLogin
+from algohost.broker.openalgo_opening import Standing
+from algohost.broker.risk import RiskGuard
+from algohost.domain.errors import AlgohostError
 from algohost.domain.ids import StrategyId
+from algohost.domain.orders import Book
 from algohost.domain.users import User, paper_account
+from algohost.host.accounts import Accounts
+from algohost.host.auditing import Audit
 from algohost.host.broker_sessions import BrokerSessions
 from algohost.host.calendars import CalendarService
 from algohost.host.checking import Checking
@@ -23,14 +32,19 @@ from algohost.host.gates import Gates
 from algohost.host.health import Activity
 from algohost.host.identity import Identity
 from algohost.host.inotify import FileWatcher
+from algohost.host.kill_actions import KillActions
 from algohost.host.kill_switch import KillSwitch
 from algohost.host.launch import Folders, Launching
 from algohost.host.launch_values import LaunchVariables
+from algohost.host.live_gate import LiveGate
 from algohost.host.logs import Logs
 from algohost.host.master_contracts import MasterContracts
+from algohost.host.modes import Modes
+from algohost.host.notices import Notices
 from algohost.host.reach import Ceilings
 from algohost.host.reconcile import Reconciler
 from algohost.host.registry import Registry
+from algohost.host.risk import RiskService
 from algohost.host.scheduler import Scheduler
 from algohost.host.strategies import StrategyService
 from algohost.host.timetables import Timetables
@@ -46,6 +60,7 @@ from algohost.store.database import open_database
 from algohost.store.vault import Vault
 from algohost.testing.clock import FakeClock
 from algohost.testing.contracts import FakeContracts
+from algohost.testing.courier import FakeCourier
 from algohost.testing.journal import MemoryJournal
 from algohost.testing.keeper import FakeKeeper
 from algohost.web.app import create_app
@@ -74,6 +89,7 @@ class World:
         self.app: Starlette = create_app(self.host)
 
     async def _host(self, folder: Path) -> "Host":
+        self.courier = FakeCourier()
         folders = Folders(data=folder)
         self.watcher = FileWatcher()
         identity = Identity(self.database, self.clock, hasher=cheap_hasher())
@@ -110,10 +126,38 @@ class World:
             login=PaperLogin(),
             told_ahead=timedelta(minutes=30),
         )
+        accounts = Accounts(
+            clock=self.clock,
+            database=self.database,
+            vault=self.vault,
+            registry=registry,
+            live_brokers=["openalgo"],
+            users=identity.users,
+        )
+        self.servers_asked: list[tuple[str, str]] = []
+        """Addresses and keys with which servers of live accounts were asked."""
+        self.server_says: Standing | AlgohostError = Standing(
+            broker="zerodha", is_analyzing=False, available=Decimal(5000)
+        )
+
+        async def look(base_url: str, key: str, _reach: object) -> Standing:
+            self.servers_asked.append((base_url, key))
+            if isinstance(self.server_says, AlgohostError):
+                raise self.server_says
+            return self.server_says
+
+        live_gate = LiveGate(clock=self.clock, accounts=accounts, look=look)
+        accounts.listen(live_gate.forget)
+
+        def refuse(book: Book) -> None:
+            kill_switch.refuse_order(book)
+            accounts.refuse_order(book)
+
         gates = Gates(
             {
                 "the kill switch": kill_switch,
                 "the broker session": broker_sessions,
+                "the account": live_gate,
                 "the environment": self.environments,
             }
         )
@@ -159,10 +203,26 @@ class World:
             calendars=calendars,
             gates=gates,
         )
+        guard = RiskGuard(
+            market=self.market,
+            monotonic=self.clock.monotonic,
+            accounts=lambda: [paper_account(user) for user in identity.users()],
+        )
+        governor = OrderGovernor(rate_of=lambda _account: 0)
+        gateway = Gateway(
+            journal=journal,
+            market=self.market,
+            open_broker=PaperBrokers(journal=journal, market=self.market).open,
+            refuse=refuse,
+            risk=guard,
+            governor=governor,
+        )
+        guard.watch(gateway)
         parts = SimpleNamespace(
             clock=self.clock,
             settings=Settings(data_dir=folder, public_hosts=("algo.example",)),
             identity=identity,
+            audit=Audit(self.database),
             calendars=calendars,
             timetables=timetables,
             master_contracts=contracts,
@@ -171,6 +231,15 @@ class World:
             gates=gates,
             checking=Checking(registry=registry, reconciler=self.reconciler),
             broker_sessions=broker_sessions,
+            accounts=accounts,
+            live_gate=live_gate,
+            modes=Modes(
+                clock=self.clock,
+                database=self.database,
+                registry=registry,
+                strategies=strategies,
+                accounts=accounts,
+            ),
             kill_switch=kill_switch,
             variables=VariableService(
                 clock=self.clock,
@@ -178,12 +247,31 @@ class World:
                 vault=self.vault,
                 strategies=strategies,
             ),
+            notices=Notices(
+                clock=self.clock,
+                database=self.database,
+                vault=self.vault,
+                courier=self.courier,
+            ),
             logs=Logs(folders.logs, self.watcher),
-            gateway=Gateway(
-                journal=journal,
-                market=self.market,
-                open_broker=PaperBrokers(journal=journal, market=self.market).open,
-                refuse=kill_switch.refuse_order,
+            gateway=gateway,
+            governor=governor,
+            risk=RiskService(
+                clock=self.clock,
+                database=self.database,
+                registry=registry,
+                guard=guard,
+                accounts=lambda: [paper_account(user) for user in identity.users()],
+                halt=strategies.halt,
+            ),
+            kill_actions=KillActions(
+                clock=self.clock,
+                tasks=kill_switch.tasks,
+                registry=registry,
+                trading=Clearing(gateway, self.market),
+                accounts=lambda: [paper_account(user) for user in identity.users()],
+                accounts_of=lambda strategy: [strategy.account],
+                halt=strategies.halt,
             ),
             market=self.market,
             agent=self.keeper,

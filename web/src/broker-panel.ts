@@ -14,7 +14,8 @@ type Session = {
   fields: Field[]; running: number; waiting: number;
 };
 type Contracts = { message: string; status: "pending" | "downloading" | "success" | "error"; is_ready: boolean };
-type State = { session: Session; contracts: Contracts };
+type Queue = { account_id: string; exchange: string; waiting: number; oldest_seconds: number; per_second: number };
+type State = { session: Session; contracts: Contracts; queues: Queue[] };
 
 class BrokerPanel extends HTMLElement {
   #now!: Session;
@@ -32,9 +33,11 @@ class BrokerPanel extends HTMLElement {
     this.#logOut.onclick = () => this.#answer("#logout-dialog", "/api/broker/logout", () => ({}));
     this.#check.onclick = () => void this.#ask(this.#check, "/python/check-contracts");
     find<HTMLButtonElement>("[data-kill]", this).onclick = () => document.dispatchEvent(new Event("kill-switch"));
+    find<HTMLButtonElement>("[data-risk]", this).onclick = () => void openDialog("#risk-dialog");
     enable(this);
     this.#download.onclick = () => void this.#ask(this.#download, "/api/master-contract/download");
-    live.on<State>("broker", ({ session, contracts }) => { this.#paint(session); this.#paintContracts(contracts); });
+    this.#paintQueues(now.queues);
+    live.on<State>("broker", ({ session, contracts, queues }) => { this.#paint(session); this.#paintContracts(contracts); this.#paintQueues(queues); });
   }
 
   #paint(now: Session): void {
@@ -66,6 +69,14 @@ class BrokerPanel extends HTMLElement {
     setText(lamp, is_ready ? "Contracts ready" : status === "error" ? "Contracts missing" : "Contracts not ready");
     setText(find("[data-f=contracts]", this), message);
     this.#download.hidden = is_ready || status === "downloading";
+  }
+
+  /** What waits for its turn at the governor, while anything does. */
+  #paintQueues(queues: Queue[]): void {
+    const waiting = queues.filter((one) => one.waiting > 0);
+    find("[data-queue]", this).hidden = waiting.length === 0;
+    setText(find("[data-f=queue]", this), waiting.map((one) =>
+      `${one.waiting} for ${one.exchange} in ${one.account_id}, the oldest for ${one.oldest_seconds.toFixed(1)} s; ${one.per_second} a second may go`).join(". "));
   }
 
   #askToLogIn(): void {

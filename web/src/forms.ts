@@ -1,6 +1,8 @@
 /** Forms whose answer is JSON: sent without leaving the page, refusals shown at their fields. */
 import { ApiError, post } from "./api";
+import { ask } from "./dialogs";
 import { all, find } from "./dom";
+import { toastAfterNavigation } from "./toast";
 
 /** Puts a sentence at the field it is about, or under the form. */
 export function showErrors(form: HTMLElement, errors: Record<string, string>): void {
@@ -31,6 +33,7 @@ export function errorsOf(problem: ApiError, form: HTMLElement): Record<string, s
   return { [isThere ? field : ""]: problem.message };
 }
 
+/** `data-question`, `data-words` and its button's text ask before it is sent; `data-toast` says the answer. */
 class ApiForm extends HTMLElement {
   connectedCallback(): void {
     const form = find<HTMLFormElement>("form", this);
@@ -46,10 +49,13 @@ class ApiForm extends HTMLElement {
     showErrors(form, errors);
     if (Object.keys(errors).length) return;
     const button = find("button:not([type=button])", form);
+    const { question, words } = this.dataset;
+    if (question && !(await ask(question, words ?? "", button.textContent.trim()))) return;
     button.setAttribute("aria-busy", "true");
     const fields = Object.fromEntries([...new FormData(form)].filter(([name]) => name !== "again"));
     try {
-      const answer = await post<{ next?: string }>(this.getAttribute("action") ?? "", fields);
+      const answer = await post<{ next?: string; message?: string }>(this.getAttribute("action") ?? "", fields);
+      if (this.dataset.toast !== undefined && answer.message) toastAfterNavigation(answer.message);
       location.assign(answer.next ?? "/python"); // the server has checked that it is one of its own
     } catch (problem) {
       showErrors(form, errorsOf(problem as ApiError, form));

@@ -12,12 +12,17 @@ import typer
 
 from algohost import __version__
 from algohost.cli import (
+    accounts,
+    audit,
     broker,
     calendars,
     configuring,
     contracts,
     environments,
+    notices,
     people,
+    performance,
+    risk,
     scheduling,
     strategies,
 )
@@ -36,14 +41,21 @@ app = typer.Typer(
 )
 app.add_typer(people.user_app, name="user")
 app.add_typer(people.key_app, name="key")
+app.add_typer(accounts.app, name="account")
+app.add_typer(audit.app, name="audit")
 app.add_typer(broker.app, name="broker")
 app.add_typer(broker.kill_app, name="kill")
+app.add_typer(risk.app, name="risk")
 app.add_typer(calendars.app, name="calendar")
 app.add_typer(contracts.app, name="contracts")
 app.add_typer(configuring.keys_app, name="keys")
 app.add_typer(strategies.app, name="strategy")
 app.add_typer(scheduling.app, name="schedule")
+app.add_typer(notices.app, name="notify")
 app.add_typer(environments.app, name="environments")
+strategies.app.command("mode")(accounts.mode)
+strategies.app.command("pnl")(performance.pnl)
+strategies.app.command("trades")(performance.trades)
 
 
 def run(words: list[str]) -> int:

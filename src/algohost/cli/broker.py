@@ -2,7 +2,8 @@
 
 import getpass
 import sys
-from typing import Annotated, Any
+import time
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -11,6 +12,7 @@ from algohost.cli.options import AsUser, with_options
 
 app = typer.Typer(no_args_is_help=True, help="The broker session of an account, and its gates.")
 kill_app = typer.Typer(no_args_is_help=True, help="The kill switch: no starts, no new orders.")
+_LOOK_SECONDS: Final = 0.1
 
 WholeServer = Annotated[bool, typer.Option("--all", help="The whole server; for administrators.")]
 OneStrategy = Annotated[
@@ -70,12 +72,33 @@ def engage(
     everything: WholeServer = False,
     strategy: OneStrategy = None,
     reason: Annotated[str, typer.Option("--reason", help="Why; shown to whoever waits.")] = "",
+    cancel: Annotated[bool, typer.Option("--cancel", help="Cancel open orders, too.")] = False,
+    flatten: Annotated[
+        bool, typer.Option("--flatten", help="Cancel, and close positions at the market.")
+    ] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Stop strategies, too.")] = False,
+    drill: Annotated[bool, typer.Option("--drill", help="Only say what it would do.")] = False,
+    wait: Annotated[
+        float, typer.Option("--wait", metavar="SECONDS", help="Wait until it is quiet.", min=0)
+    ] = 0.0,
 ) -> int:
-    """Hold back starts and new orders: of your account, one strategy, or with --all everybody."""
+    """Hold back starts and new orders: of your account, one strategy, or with --all everybody.
+
+    With --wait it ends with 1 where it is not quiet by then; what was asked for goes on.
+    """
     text = reason.encode(errors="replace").decode()  # no terminal's encoding keeps it from holding
-    body = {**_target(everything, strategy), "reason": text}
+    asked = {"cancel": cancel, "flatten": flatten, "stop": stop}
+    steps = [step for step, is_wanted in asked.items() if is_wanted]
+    target = _target(everything, strategy)
+    body = {**target, "reason": text, "steps": steps, "drill": drill}
     told = common.control().ask("POST", "/v1/kill/engage", body)
-    return _say_switches(common, told["kill_switches"])
+    if drill:
+        answer(common.as_json, {"drill": told["drill"]}, *_drill_lines(told["drill"]))
+        return 0
+    if steps and wait:
+        told = _when_quiet(common, wait)
+    _say_switches(common, told)
+    return 1 if steps and wait and _unfinished(told) else 0
 
 
 @kill_app.command("release")
@@ -83,14 +106,14 @@ def engage(
 def release(common: AsUser, everything: WholeServer = False, strategy: OneStrategy = None) -> int:
     """Let starts and new orders go on; what waits for that starts by itself."""
     told = common.control().ask("POST", "/v1/kill/release", _target(everything, strategy))
-    return _say_switches(common, told["kill_switches"])
+    return _say_switches(common, told)
 
 
 @kill_app.command("status")
 @with_options
 def switches(common: AsUser) -> int:
-    """List the engaged switches that concern you: by whom, when and why."""
-    return _say_switches(common, common.control().ask("GET", "/v1/kill")["kill_switches"])
+    """List the engaged switches that concern you, and how far is what they were asked for."""
+    return _say_switches(common, common.control().ask("GET", "/v1/kill"))
 
 
 def _target(everything: bool, strategy: str | None) -> dict[str, str]:
@@ -102,11 +125,50 @@ def _target(everything: bool, strategy: str | None) -> dict[str, str]:
     return {"scope": "account"} if strategy is None else {"scope": "strategy", "id": strategy}
 
 
-def _say_switches(common: AsUser, found: list[dict[str, Any]]) -> int:
+def _when_quiet(common: AsUser, seconds: float) -> dict[str, Any]:
+    """What the switches say once nothing is left to do, or after that time."""
+    until = time.monotonic() + seconds
+    told = common.control().ask("GET", "/v1/kill")
+    while _unfinished(told) and time.monotonic() < until:
+        time.sleep(_LOOK_SECONDS)
+        told = common.control().ask("GET", "/v1/kill")
+    return told
+
+
+def _unfinished(told: dict[str, Any]) -> bool:
+    return any(one["state"] in {"working", "pending"} for one in told.get("kill_tasks", []))
+
+
+def _drill_lines(drill: dict[str, Any]) -> list[str]:
+    orders = [
+        (one["id"], one["action"], str(one["quantity"]), one["symbol"], one["strategy_id"] or "–")
+        for one in drill["orders"]
+    ]
+    positions = [
+        (one["symbol"], one["product"], str(one["quantity"]), one["strategy_id"] or "–")
+        for one in drill["positions"]
+    ]
+    strategies = [(one["name"], one["phase"]) for one in drill["strategies"]]
+    return [
+        str(drill["sentence"]),
+        *(["", *table(["CANCEL", "SIDE", "OPEN", "SYMBOL", "STRATEGY"], orders)] if orders else []),
+        *(
+            ["", *table(["CLOSE", "PRODUCT", "QUANTITY", "STRATEGY"], positions)]
+            if positions
+            else []
+        ),
+        *(["", *table(["STOP", "PHASE"], strategies)] if strategies else []),
+    ]
+
+
+def _say_switches(common: AsUser, told: dict[str, Any]) -> int:
+    found, tasks = told["kill_switches"], told.get("kill_tasks", [])
     rows = [(one["covers"], one["by"], ist(one["at"]), one["reason"]) for one in found]
     lines = table(["ENGAGED FOR", "BY", "SINCE", "REASON"], rows)
     none = ["No kill switch is engaged."]
-    answer(common.as_json, {"kill_switches": found}, *(lines if rows else none))
+    said = [one["sentence"] for one in tasks]
+    shown = {"kill_switches": found, "kill_tasks": tasks}
+    answer(common.as_json, shown, *(lines if rows else none), *said)
     return 0
 
 

@@ -165,10 +165,11 @@ def _rotate_without_server(common: Common) -> int:
     import asyncio
 
     from algohost.cli.offline import open_vault
+    from algohost.host.clock import SystemClock
     from algohost.host.variables import rotate_keys
 
     with open_vault(common.data_dir, common.config) as (database, vault):
-        return asyncio.run(rotate_keys(database, vault))
+        return asyncio.run(rotate_keys(database, vault, at=SystemClock().now()))
 
 
 def _path(strategy_id: str, what: str) -> str:

@@ -21,10 +21,14 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from algohost import __version__
+from algohost.cli.control_accounts import AccountControl
+from algohost.cli.control_audit import AuditControl
 from algohost.cli.control_broker import BrokerControl
 from algohost.cli.control_calendars import CalendarControl
 from algohost.cli.control_contracts import ContractControl
 from algohost.cli.control_environments import EnvironmentControl
+from algohost.cli.control_notices import NoticeControl
+from algohost.cli.control_performance import PerformanceControl
 from algohost.cli.control_schedules import ScheduleControl
 from algohost.cli.control_settings import SettingsControl
 from algohost.domain.errors import AlgohostError, Conflict, Invalid, NotFound, Unauthorized
@@ -68,11 +72,15 @@ def create_control_app(
         ("POST", "/v1/strategies/{id}/stop", control.stop_strategy),
         ("GET", "/v1/strategies/{id}/log", control.log),
         ("GET", "/v1/strategies/{id}/search", control.search),
+        *control.accounts.table,
         *control.settings.table,
         *control.calendars.table,
         *control.contracts.table,
+        *control.audit.table,
+        *control.performance.table,
         *control.schedules.table,
         *control.broker.table,
+        *control.notices.table,
         *control.environments.table,
     ]
     routes = [Route(path, _guarded(act, token), methods=[method]) for method, path, act in table]
@@ -85,11 +93,15 @@ class _Control:
     def __init__(self, host: "Host", end: Callable[[], None]) -> None:
         self._host = host
         self._end = end
+        self.accounts = AccountControl(host, self._actor)
         self.settings = SettingsControl(host, self._actor)
         self.calendars = CalendarControl(host, self._actor)
         self.contracts = ContractControl(host, self._actor)
+        self.audit = AuditControl(host)
+        self.performance = PerformanceControl(host, self._actor)
         self.schedules = ScheduleControl(host, self._actor)
         self.broker = BrokerControl(host, self._actor)
+        self.notices = NoticeControl(host, self._actor)
         self.environments = EnvironmentControl(host, self._actor)
 
     # ---- the server
@@ -206,14 +218,14 @@ class _Control:
             raise Invalid(message) from error
         asked = requirements.check(_text(body, "requirements")) if "requirements" in body else ""
         view = await self._host.strategies.add(
-            owner=self._actor(request),
+            owner=(by := self._actor(request)),
             name=_text(body, "name"),
             file_name=_text(body, "file_name"),
             content=content,
             exchange=_text(body, "exchange"),
         )
         if asked:
-            await self._host.environments.set_requirements(view.strategy, asked)
+            await self._host.environments.set_requirements(view.strategy, asked, by=by)
         return _done(strategy=row(view, self._host))
 
     async def show_strategy(self, request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""What the server answers to the command line about broker sessions and the kill switch."""
+"""What the server answers to the command line about broker sessions, kill switch and limits."""
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
@@ -7,11 +7,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from algohost.cli.control_risk import RiskControl
 from algohost.domain.errors import Invalid
-from algohost.domain.kill_switch import KillScope
+from algohost.domain.kill_switch import KillScope, KillStep
 from algohost.domain.users import User
+from algohost.host.kill_switch import refuse_host
 from algohost.web.bodies import json_object
 from algohost.web.broker import answers_of, checked_json, session_json, switches_json
+from algohost.web.kill_tasks import drill_json, steps_asked, tasks_json
 from algohost.web.shown import iso
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ class BrokerControl:
             ("GET", "/v1/kill", self.switches),
             ("POST", "/v1/kill/engage", self.engage),
             ("POST", "/v1/kill/release", self.release),
+            *RiskControl(host, actor).table,
         ]
 
     async def status(self, request: Request) -> Response:
@@ -62,21 +66,33 @@ class BrokerControl:
 
     async def switches(self, request: Request) -> Response:
         """Every engaged switch that concerns the user."""
-        return self._told(kill_switches=switches_json(self._host, self._actor(request)))
+        return self._switches(self._actor(request))
 
     async def engage(self, request: Request) -> Response:
-        """Engages the switch of ``{scope, id?}``, for a ``{reason?}``."""
+        """Engages the switch of ``{scope, id?, reason?, steps?}``; with ``drill`` only says so."""
         user, body = self._actor(request), await json_object(request)
         target = self._host.kill_switch.target(user, _text(body, "scope"), _text(body, "id"))
-        await self._host.kill_switch.engage(user, target, reason=_text(body, "reason"))
-        return self._told(kill_switches=switches_json(self._host, user))
+        asked = body.get("steps", [])
+        steps = steps_asked(asked if isinstance(asked, list) else [asked])
+        if body.get("drill") is True:
+            refuse_host(user, target)
+            left = self._host.kill_actions.drill(target, steps or tuple(KillStep))
+            return self._told(drill=drill_json(left))
+        reason = _text(body, "reason")
+        await self._host.kill_switch.engage(user, target, reason=reason, steps=steps)
+        return self._switches(user)
 
     async def release(self, request: Request) -> Response:
         """Releases the switch of ``{scope, id?}``."""
         user, body = self._actor(request), await json_object(request)
         target = self._host.kill_switch.target(user, _text(body, "scope"), _text(body, "id"))
         await self._host.kill_switch.release(user, target)
-        return self._told(kill_switches=switches_json(self._host, user))
+        return self._switches(user)
+
+    def _switches(self, user: User) -> Response:
+        return self._told(
+            kill_switches=switches_json(self._host, user), kill_tasks=tasks_json(self._host, user)
+        )
 
     def _told(self, **fields: Any) -> Response:
         return JSONResponse({"success": True, **fields})

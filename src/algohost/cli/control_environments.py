@@ -45,7 +45,8 @@ class EnvironmentControl:
         text = (await json_object(request)).get("requirements")
         if not isinstance(text, str):
             raise Invalid("Send the requirements as a text.")
-        return _told(await self._host.environments.set_requirements(self._strategy(request), text))
+        strategy, by = self._strategy(request), self._actor(request)
+        return _told(await self._host.environments.set_requirements(strategy, text, by=by))
 
     async def make_again(self, request: Request) -> Response:
         """Resolves anew and makes it."""

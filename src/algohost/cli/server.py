@@ -13,6 +13,7 @@ from algohost.cli.control_server import ControlServer
 from algohost.settings import Settings
 from algohost.web.app import create_app
 from algohost.web.feed import FeedServer
+from algohost.web.one_write import OneWriteProtocol
 from algohost.web.serving import EmbeddedServer
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ async def _serve(settings: Settings) -> int:
                 lifespan="on",
                 proxy_headers=False,  # a client's word about its address counts for nothing
                 server_header=False,
+                http=OneWriteProtocol,
                 timeout_graceful_shutdown=2,
             )
         )

@@ -6,11 +6,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from algohost.domain.ids import StrategyId, UserId, VersionId
+from algohost.domain.ids import AccountId, StrategyId, UserId, VersionId
 from algohost.domain.restarts import Again, FolderFull, GivenUp, verdict
 from algohost.domain.runs import Run, RunState
 from algohost.domain.schedules import Schedule, ScheduleKind
 from algohost.domain.strategy_settings import StrategySettings
+from algohost.domain.users import paper_account_of
 
 
 class Wanted(StrEnum):
@@ -94,6 +95,13 @@ class Strategy:
     schedule_set_at: datetime | None = None
     """When the schedule was set: it expects no start before."""
     schedule_set_by: str = ""
+    account_id: AccountId | None = None
+    """Where its orders go; ``None`` is the paper account that its owner has from the start."""
+
+    @property
+    def account(self) -> AccountId:
+        """The account in which its books are kept."""
+        return self.account_id or paper_account_of(self.owner_id)
 
     @property
     def is_armed(self) -> bool:

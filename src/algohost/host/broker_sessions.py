@@ -26,8 +26,8 @@ from algohost.domain.ports import Clock
 from algohost.domain.strategies import Gate, GateAction, Mode, Strategy
 from algohost.domain.users import User, paper_account, paper_account_of
 from algohost.host.listeners import tell
+from algohost.store import audit, host_events
 from algohost.store import broker_sessions as stored
-from algohost.store import host_events
 from algohost.store.database import Database
 from algohost.store.host_events import HostEvent
 
@@ -107,8 +107,15 @@ class BrokerSessions:
         return lambda: self._listeners.remove(listener) if listener in self._listeners else None
 
     async def closed(self, strategy: Strategy) -> tuple[Gate, ...]:
-        """As ``GateSource.closed``: whether the owner's account is logged in. Replays need none."""
-        if strategy.mode is Mode.REPLAY:
+        """As ``GateSource.closed``, which needs no look here."""
+        return self.glance(strategy)
+
+    def glance(self, strategy: Strategy) -> tuple[Gate, ...]:
+        """As ``Glancing.glance``: whether the owner is logged in to the paper broker.
+
+        Replays need no login; a live account's is its server's, see ``LiveGate``.
+        """
+        if strategy.mode is not Mode.PAPER:
             return ()
         session, now = self._session(paper_account_of(strategy.owner_id)), self._clock.now()
         match session.state(now):
@@ -212,6 +219,10 @@ class BrokerSessions:
         def write(connection: Connection) -> None:
             stored.put_session(connection, session)
             host_events.add(connection, event)
+            audit.note(
+                connection, kind, at=event.at, by=session.by, subject=session.account_id,
+                sentence=sentence,
+            )  # fmt: skip
 
         await self._database.write(write)
         self._sessions[session.account_id] = session

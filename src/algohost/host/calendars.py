@@ -24,6 +24,7 @@ from algohost.domain.ids import IST
 from algohost.domain.instruments import Exchange
 from algohost.domain.ports import Clock
 from algohost.domain.users import User
+from algohost.store import audit
 from algohost.store import calendars as stored
 from algohost.store.database import Database
 
@@ -108,7 +109,17 @@ class CalendarService:
         Raises ``NotFound`` where nobody has entered anything, ``Forbidden``.
         """
         _require_admin(user)
-        gone = await self._database.write(lambda c: stored.remove_days(c, [(exchange, day)]))
+
+        def remove(connection: Connection) -> int:
+            found = stored.remove_days(connection, [(exchange, day)])
+            if found:
+                audit.note(
+                    connection, "calendar_edit_removed", at=self._clock.now(),
+                    by=f"user:{user.name}", subject=f"{exchange}:{day}",
+                )  # fmt: skip
+            return found
+
+        gone = await self._database.write(remove)
         if not gone:
             raise NotFound(
                 f"Nobody has entered anything for {exchange} on {day}; to make a day that the"
@@ -177,6 +188,10 @@ class CalendarService:
         def write(connection: Connection) -> None:
             stored.remove_days(connection, [(one.exchange, one.date) for one in instead_of])
             stored.put(connection, edits, by=user.name, at=now)
+            audit.note(
+                connection, "calendar_edited", at=now, by=f"user:{user.name}",
+                days=len(edits.days), years=len(edits.years),
+            )  # fmt: skip
 
         await self._database.write(write)
         self._changed(user, f"days={len(edits.days)} years={len(edits.years)}")

@@ -4,11 +4,12 @@ import logging
 import sys
 
 from algohost.host.launch import Folders, Launching
+from algohost.host.notice_courier import AppriseCourier
 from algohost.host.reach import Ceilings
 from algohost.host.retention import Keeping
 from algohost.runner.messages import Launcher
 from algohost.settings import Settings
-from algohost.store import variables as stored_variables
+from algohost.store import sealed
 from algohost.store.database import Database
 from algohost.store.vault import KeyExposed, Vault, VaultProblem
 
@@ -17,7 +18,7 @@ log = logging.getLogger(__name__)
 
 def vault_of(database: Database, folders: Folders) -> Vault:
     """The vault of a data directory, its keys not looked at yet."""
-    return Vault(folders.keys, has_sealed=lambda: database.read(stored_variables.any_sealed))
+    return Vault(folders.keys, has_sealed=lambda: database.read(sealed.anything))
 
 
 def prepared_vault(database: Database, folders: Folders) -> Vault:
@@ -31,6 +32,11 @@ def prepared_vault(database: Database, folders: Folders) -> Vault:
     except VaultProblem as problem:
         log.error("vault_shut reason=%s", problem)  # noqa: TRY400 - the sentence says it all
     return vault
+
+
+def courier(settings: Settings) -> AppriseCourier:
+    """Who delivers messages, and where it may connect to."""
+    return AppriseCourier(private=settings.notice_private_networks)
 
 
 def ceilings(settings: Settings) -> Ceilings:

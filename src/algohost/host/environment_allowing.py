@@ -9,11 +9,14 @@ import logging
 from dataclasses import dataclass
 from typing import Final
 
+from sqlalchemy import Connection
+
 from algohost.domain.errors import Conflict, Forbidden
 from algohost.domain.ports import Clock
 from algohost.domain.strategies import Strategy
 from algohost.domain.users import User
 from algohost.host.environment_folders import packages_of
+from algohost.store import audit
 from algohost.store import environments as stored
 from algohost.store import users as stored_users
 from algohost.store.database import Database
@@ -80,7 +83,15 @@ class Allowances:
             allowed_at=self._clock.now(),
             allowed_by=by.name,
         )
-        await self._database.write(lambda c: stored.allow(c, allowed))
+
+        def write(connection: Connection) -> None:
+            stored.allow(connection, allowed)
+            audit.note(
+                connection, "packages_allowed", at=allowed.allowed_at, by=f"user:{by.name}",
+                subject=key,
+            )  # fmt: skip
+
+        await self._database.write(write)
         self._allowed[key] = allowed
         log.info("packages_allowed key=%s by=%r", key[:12], by.name)
 

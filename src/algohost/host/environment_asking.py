@@ -50,6 +50,11 @@ class Asking:
             raise kept[1]
         return kept[1]
 
+    def is_known_to_ask_nothing(self, strategy: Strategy) -> bool:
+        """Whether ``of`` would give ``None`` without a look at the files."""
+        origin = (strategy.version_id, self.typed(strategy))
+        return self._asked.get(strategy.id) == (origin, None)
+
     def learn(self, strategy: Strategy) -> None:
         """Reads what a version asks for, unless it is known. May be called in any thread."""
         if strategy.version_id not in self._read:

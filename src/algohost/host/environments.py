@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
+from sqlalchemy import Connection
+
 from algohost.domain.errors import Conflict, Invalid, Unavailable
 from algohost.domain.ids import RunId, StrategyId
 from algohost.domain.ports import Clock
@@ -28,6 +30,7 @@ from algohost.host.environment_views import EnvironmentView, Listed, State
 from algohost.host.registry import Registry
 from algohost.host.requirements import Requirements
 from algohost.host.views import StrategyView
+from algohost.store import audit
 from algohost.store import environments as stored
 from algohost.store.database import Database
 
@@ -196,12 +199,18 @@ class Environments:
         gate = self.begin(strategy).gate
         return () if gate is None else (gate,)
 
+    def glance(self, strategy: Strategy) -> tuple[Gate, ...] | None:
+        """As ``Glancing.glance``: what asks for nothing has its environment."""
+        return () if self._asking.is_known_to_ask_nothing(strategy) else None
+
     async def interpreter(self, strategy: Strategy, run_id: RunId) -> str | None:
         """The Python that a run is started with; ``None`` is the built-in one.
 
         Raises ``Unavailable`` where the environment is not there (any longer): no run is started
         with other packages than its strategy asks for.
         """
+        if self._asking.is_known_to_ask_nothing(strategy):
+            return None
         view = await self.look(strategy)
         if view.state is State.BUILT_IN:
             return None
@@ -226,14 +235,20 @@ class Environments:
             self._making[view.asked.id].strategies.add(strategy.id)
         return view
 
-    async def set_requirements(self, strategy: Strategy, text: str) -> EnvironmentView:
+    async def set_requirements(self, strategy: Strategy, text: str, *, by: User) -> EnvironmentView:
         """Keeps typed requirements, from the next start on. Raises ``Invalid``."""
         checked = requirements.check(text)
         await asyncio.to_thread(self._asking.learn, strategy)
         now = self._clock.now()
-        await self._database.write(
-            lambda c: stored.set_requirements(c, strategy.id, checked, at=now)
-        )
+
+        def keep(connection: Connection) -> None:
+            stored.set_requirements(connection, strategy.id, checked, at=now)
+            audit.note(
+                connection, "requirements_set", at=now, by=f"user:{by.name}", subject=strategy.id,
+                requirements=checked[:500],
+            )  # fmt: skip
+
+        await self._database.write(keep)
         self._asking.type_in(strategy.id, checked)
         await self.look(strategy)
         self.begin(strategy)

@@ -6,7 +6,6 @@ of the 256-bit random ones.
 """
 
 import asyncio
-import base64
 import hashlib
 import logging
 import re
@@ -18,14 +17,15 @@ from hmac import compare_digest
 from typing import Final
 
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import Connection
 
 from algohost.domain.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized
 from algohost.domain.ids import RunId, UserId
 from algohost.domain.ports import Clock
 from algohost.domain.users import Principal, User, paper_account
+from algohost.host.passwords import LONGEST_PASSWORD, Passwords, check_password
 from algohost.host.throttle import Throttle
+from algohost.store import audit
 from algohost.store import users as repository
 from algohost.store.database import Database
 from algohost.store.users import StoredKey, StoredSession, StoredUser
@@ -35,11 +35,8 @@ log = logging.getLogger(__name__)
 SESSION_IDLE: Final = timedelta(hours=12)
 SESSION_LIFE: Final = timedelta(days=7)
 SETUP_LIFE: Final = timedelta(hours=24)
-SHORTEST_PASSWORD: Final = 10
-LONGEST_PASSWORD: Final = 1_024
 _TOUCH_EVERY: Final = timedelta(minutes=5)
 _LONGEST_SECRET: Final = 256
-_CHECKS_AT_ONCE: Final = 2  # each takes 64 MiB while it runs
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._@-]{0,62}[A-Za-z0-9])?")
 _SETUP: Final = "(setup)"  # no user's name, so its tally is its own
 
@@ -68,10 +65,8 @@ class Identity:
     ) -> None:
         self._database = database
         self._clock = clock
-        self._hasher = hasher or PasswordHasher()
-        self._nobody_hash = _hash_of_nothing(self._hasher)
+        self._passwords = Passwords(hasher or PasswordHasher())
         self._throttle = Throttle(clock.monotonic)
-        self._checks = asyncio.Semaphore(_CHECKS_AT_ONCE)
         self._later: set[asyncio.Task[None]] = set()
         stored = database.read(repository.all_users)
         self._users = {one.user.id: one.user for one in stored}
@@ -142,11 +137,14 @@ class Identity:
     async def set_password(self, user_id: UserId, password: str) -> None:
         """Changes a password; all sessions of that user end. Raises ``Invalid``, ``NotFound``."""
         user = self.user(user_id)
-        _check_password(password, user.name)
-        password_hash = await self._hash(password)
-        await self._database.write(
-            lambda connection: repository.set_password_hash(connection, user_id, password_hash)
-        )
+        check_password(password, user.name)
+        password_hash = await self._passwords.hash(password)
+
+        def write(connection: Connection) -> None:
+            repository.set_password_hash(connection, user_id, password_hash)
+            self._note(connection, "password_changed", user)
+
+        await self._database.write(write)
         self._hashes[user_id] = password_hash
         self._sessions = {
             token_hash: opened
@@ -164,14 +162,14 @@ class Identity:
                 " begin and end with a letter or digit.",
                 code="BAD_NAME",
             )
-        _check_password(password, name)
+        check_password(password, name)
         user = User(
             id=UserId(secrets.token_hex(8)),
             name=name,
             is_admin=is_admin,
             created_at=self._clock.now(),
         )
-        stored = StoredUser(user=user, password_hash=await self._hash(password))
+        stored = StoredUser(user=user, password_hash=await self._passwords.hash(password))
 
         def insert(connection: Connection) -> None:
             if must_be_first and repository.count_users(connection):
@@ -179,6 +177,10 @@ class Identity:
             if repository.is_taken(connection, name):
                 raise Conflict(f"There is a user {name} already; choose another name.")
             repository.insert_user(connection, stored)
+            audit.note(
+                connection, "user_added", at=user.created_at, by="console", subject=name,
+                role="admin" if is_admin else "user",
+            )  # fmt: skip
 
         await self._database.write(insert)
         self._users[user.id] = user
@@ -196,13 +198,13 @@ class Identity:
         """
         self._throttle.admit(name, peer)
         user_id = self._by_name.get(name.lower())
-        expected = self._hashes[user_id] if user_id is not None else self._nobody_hash
-        is_right = await self._verify(expected, password[:LONGEST_PASSWORD])
+        expected = self._hashes[user_id] if user_id is not None else self._passwords.nobodys
+        is_right = await self._passwords.verify(expected, password[:LONGEST_PASSWORD])
         if user_id is None or not is_right or len(password) > LONGEST_PASSWORD:
             log.warning("login_failed name=%r peer=%r", name[:64], peer[:64])
             raise _wrong_credentials()
         self._throttle.succeeded(name, peer)
-        session, secret = await self._open_session(self._users[user_id], expected)
+        session, secret = await self._open_session(self._users[user_id], expected, peer)
         log.info("login user=%r peer=%r", session.user.name, peer[:64])
         return session, secret
 
@@ -227,12 +229,17 @@ class Identity:
     async def log_out(self, secret: str) -> None:
         """Ends the session of that cookie, at once and for good; none is no error."""
         token_hash = _digest(secret)
-        if self._sessions.pop(token_hash, None) is not None:
-            await self._database.write(
-                lambda connection: repository.delete_session(connection, token_hash)
-            )
+        ended = self._sessions.pop(token_hash, None)
+        if ended is None:
+            return
 
-    async def _open_session(self, user: User, password_hash: str) -> tuple[Session, str]:
+        def write(connection: Connection) -> None:
+            repository.delete_session(connection, token_hash)
+            self._note(connection, "logout", ended.session.user)
+
+        await self._database.write(write)
+
+    async def _open_session(self, user: User, password_hash: str, peer: str) -> tuple[Session, str]:
         secret, now = secrets.token_urlsafe(32), self._clock.now()
         stored = StoredSession(
             token_hash=_digest(secret),
@@ -248,6 +255,7 @@ class Identity:
                 raise _wrong_credentials()  # it was changed while the old one was checked
             repository.delete_expired_sessions(connection, now=now, idle_since=now - SESSION_IDLE)
             repository.insert_session(connection, stored)
+            self._note(connection, "login", user, peer=peer[:64])
 
         await self._database.write(write)
         opened = self._put_session(stored)
@@ -301,11 +309,12 @@ class Identity:
         key = secrets.token_hex(32)
         stored = StoredKey(key_hash=_digest(key), prefix=key[:8], user_id=user_id)
         now = self._clock.now()
-        await self._database.write(
-            lambda connection: repository.replace_key(
-                connection, secrets.token_hex(8), stored, at=now
-            )
-        )
+
+        def write(connection: Connection) -> None:
+            repository.replace_key(connection, secrets.token_hex(8), stored, at=now)
+            self._note(connection, "api_key_made", self.user(user_id), prefix=stored.prefix)
+
+        await self._database.write(write)
         for key_hash, (_, principal) in list(self._keys.items()):
             if principal.user.id == user_id and principal.run_id is None:
                 del self._keys[key_hash]
@@ -344,42 +353,9 @@ class Identity:
         principal = Principal(user=user, account_id=paper_account(user))
         self._keys[key.key_hash] = (key.key_hash, principal)
 
-    # ---- passwords
-
-    async def _hash(self, password: str) -> str:
-        async with self._checks:
-            return await asyncio.to_thread(self._hasher.hash, password)
-
-    async def _verify(self, password_hash: str, password: str) -> bool:
-        def check() -> bool:
-            try:
-                return self._hasher.verify(password_hash, password)
-            except (VerificationError, InvalidHashError):
-                return False
-
-        async with self._checks:
-            return await asyncio.to_thread(check)
-
-
-def _check_password(password: str, name: str) -> None:
-    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
-        raise Invalid(
-            f"The password must have {SHORTEST_PASSWORD} to {LONGEST_PASSWORD:,} characters;"
-            " a few words make a good one.",
-            code="BAD_PASSWORD",
-        )
-    if password.lower() == name.lower():
-        raise Invalid("The password is the name; choose another.", code="BAD_PASSWORD")
-
-
-def _hash_of_nothing(hasher: PasswordHasher) -> str:
-    """A hash that no password has and that costs as much to check as a real one."""
-
-    def random(length: int) -> str:
-        return base64.b64encode(secrets.token_bytes(length)).decode().rstrip("=")
-
-    costs = f"m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
-    return f"$argon2id$v=19${costs}${random(hasher.salt_len)}${random(hasher.hash_len)}"
+    def _note(self, connection: Connection, act: str, user: User, **detail: str) -> None:
+        by = f"user:{user.name}"
+        audit.note(connection, act, at=self._clock.now(), by=by, subject=user.name, **detail)
 
 
 def _wrong_credentials() -> Unauthorized:

@@ -164,6 +164,13 @@ class MasterContracts:
             async with asyncio.timeout(self._first_look_seconds):
                 while not self._has_looked:
                     await asyncio.sleep(_FIRST_LOOK_PAUSE_SECONDS)
+        return self._gates()
+
+    def glance(self, strategy: Strategy) -> tuple[Gate, ...] | None:  # noqa: ARG002 - as above
+        """As ``Glancing.glance``: known from the first look on."""
+        return self._gates() if self._has_looked else None
+
+    def _gates(self) -> tuple[Gate, ...]:
         report = self.report()
         if report.is_ready:
             return ()

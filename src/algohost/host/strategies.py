@@ -5,6 +5,7 @@ Every command names the user; somebody else's strategy is as good as none.
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,9 +19,8 @@ from algohost.domain.errors import Conflict, Invalid, NotFound, Unavailable
 from algohost.domain.ids import StrategyId, is_strategy_id, strategy_id
 from algohost.domain.instruments import Exchange
 from algohost.domain.ports import Clock
-from algohost.domain.restarts import Again
 from algohost.domain.runs import Run
-from algohost.domain.strategies import Intent, Mode, Phase, Strategy, Wanted, restart_of
+from algohost.domain.strategies import Intent, Mode, Phase, Strategy, Wanted
 from algohost.domain.strategy_settings import StrategySettings
 from algohost.domain.users import User
 from algohost.host import bundles
@@ -29,7 +29,8 @@ from algohost.host.reach import Ceilings, refuse_wider_limits, refuse_wider_reac
 from algohost.host.reconcile import Reconciler
 from algohost.host.refusals import refuse_draft, refuse_second_start, refuse_while_running
 from algohost.host.registry import Registry, RemovalListener, ViewListener
-from algohost.host.views import StrategyView
+from algohost.host.views import StrategyView, withdrawn
+from algohost.store import audit
 from algohost.store import runs as stored_runs
 from algohost.store import strategies as stored
 from algohost.store import variables as stored_variables
@@ -181,6 +182,10 @@ class StrategyService:
                 else self._ceilings.of_a_new_strategy(),
             )
             stored.insert(connection, strategy, content)
+            audit.note(
+                connection, "strategy_added", at=now, by=_name(owner), subject=new_id,
+                name=shown_name, file=plain_name, version=strategy.version_id,
+            )  # fmt: skip
             return strategy
 
         return self._registry.put_strategy(await self._database.write(keep))
@@ -232,9 +237,15 @@ class StrategyService:
                 problem=problem,
             )
             now, by = self._clock.now(), _name(user)
-            await self._database.write(
-                lambda c: stored.save_version(c, changed, content, by=by, at=now)
-            )
+
+            def keep(connection: Connection) -> None:
+                stored.save_version(connection, changed, content, by=by, at=now)
+                audit.note(
+                    connection, "code_saved", at=now, by=by, subject=changed.id,
+                    file=file_name, version=version_id,
+                )  # fmt: skip
+
+            await self._database.write(keep)
             return self._registry.put_strategy(changed)
 
     async def configure(
@@ -256,29 +267,19 @@ class StrategyService:
                 refuse_wider_reach(before.settings, settings)
                 refuse_wider_limits(before.settings, settings, self._ceilings)
             changed = replace(before, settings=settings)
-            at_rest = self._withdrawn(view, changed, by=_name(user))
+            at_rest = withdrawn(view, changed, by=_name(user), at=self._clock.now())
 
             def keep(connection: Connection) -> None:
                 stored.save_settings(connection, at_rest)
+                audit.note(
+                    connection, "settings_changed", at=self._clock.now(), by=_name(user),
+                    subject=at_rest.id, changes=json.dumps(changes, default=str)[:1000],
+                )  # fmt: skip
                 if at_rest.intent is not changed.intent:
                     stored.add_intent(connection, at_rest.id, at_rest.intent)
 
             await self._database.write(keep)
             return self._registry.put_strategy(at_rest)
-
-    def _withdrawn(self, view: StrategyView, changed: Strategy, *, by: str) -> Strategy:
-        """``changed``, not wanted running any more if it has come to rest by itself.
-
-        Its old wish to run must not come to life again under another restart policy.
-        """
-        is_wanted = changed.intent.wanted is Wanted.RUNNING
-        if not is_wanted or view.phase not in {Phase.STOPPED, Phase.ERROR}:
-            return changed
-        if not isinstance(restart_of(changed, view.latest, view.earlier), Again):
-            return changed
-        number, now = changed.intent.number + 1, self._clock.now()
-        intent = Intent(number=number, wanted=Wanted.STOPPED, by=by, at=now)
-        return replace(changed, intent=intent)
 
     async def start(self, user: User, strategy_id: str) -> StrategyView:
         """Wants the strategy running; the intent and the run's row are on disk on return.
@@ -294,7 +295,7 @@ class StrategyService:
             await self._intend(view.strategy, Wanted.RUNNING, by=_name(user))
             if not self._is_live(view.strategy.id):  # something holds it back: say what
                 await self._first_step(view.strategy.id)
-        self._reconciler.look_at(view.strategy.id)
+        await self._reconciler.begin(view.strategy.id)
         return self.get(user, strategy_id)
 
     async def stop(self, user: User, strategy_id: str) -> StrategyView:
@@ -303,19 +304,22 @@ class StrategyService:
         Raises ``Conflict`` (``NOT_RUNNING``) where there is nothing to stop, and ``Unavailable``
         where the stop is on its way and could not be written down.
         """
-        view = self.get(user, strategy_id)
-        async with self._registry.lock(view.strategy.id):
-            view = self.get(user, strategy_id)
-            if view.phase in {Phase.STOPPED, Phase.ERROR}:
+        await self.halt(self.get(user, strategy_id).strategy.id, by=_name(user))
+        return self.get(user, strategy_id)
+
+    async def halt(self, strategy_id: StrategyId, *, by: str) -> None:
+        """``stop`` for what the server decides itself: ``kill switch``, ``limit: daily loss``."""
+        async with self._registry.lock(strategy_id):
+            view = self._registry.find(strategy_id)
+            if view is None or view.phase in {Phase.STOPPED, Phase.ERROR}:
+                name = "The strategy" if view is None else f"“{view.strategy.name}”"
                 raise Conflict(
-                    f"“{view.strategy.name}” is not running, so there is nothing to stop.",
-                    code="NOT_RUNNING",
+                    f"{name} is not running, so there is nothing to stop.", code="NOT_RUNNING"
                 )
             if view.strategy.intent.wanted is not Wanted.STOPPED:
-                await self._intend_stop(view, by=_name(user))
-            await self._first_step(view.strategy.id)
-        self._reconciler.look_at(view.strategy.id)
-        return self.get(user, strategy_id)
+                await self._intend_stop(view, by=by)
+            await self._first_step(strategy_id)
+        self._reconciler.look_at(strategy_id)
 
     async def delete(self, user: User, strategy_id: str) -> None:
         """Takes a strategy away, with its variables and secrets; its runs, logs and orders stay.
@@ -331,6 +335,10 @@ class StrategyService:
             def forget(connection: Connection) -> None:
                 stored.mark_deleted(connection, view.strategy.id, at=now)
                 stored_variables.remove_all(connection, view.strategy.id)
+                audit.note(
+                    connection, "strategy_deleted", at=now, by=_name(user),
+                    subject=view.strategy.id, name=view.strategy.name,
+                )  # fmt: skip
 
             await self._database.write(forget)
             self._registry.remove(view.strategy.id)

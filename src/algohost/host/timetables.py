@@ -1,6 +1,7 @@
 """What people do with schedules: set, clear, look at what was and what will be."""
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
@@ -8,6 +9,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
+from algohost.domain import timetable_json
 from algohost.domain.calendars import Calendar, Knowledge, day_text
 from algohost.domain.expected import expected, upcoming
 from algohost.domain.ids import IST, StrategyId
@@ -25,7 +27,7 @@ from algohost.host.registry import Registry
 from algohost.host.schedule_memory import Calendars
 from algohost.host.trading_day import unknown_day
 from algohost.host.views import StrategyView
-from algohost.store import host_events
+from algohost.store import audit, host_events
 from algohost.store import occurrences as stored
 from algohost.store import strategies as stored_strategies
 from algohost.store.database import Database
@@ -213,6 +215,10 @@ class Timetables:
                 stored_strategies.save_schedule(connection, changed)
                 said = f"{user.name} set another schedule while it waited."
                 stored.withdraw(connection, changed.id, by=by, sentence=said, at=now)
+                audit.note(
+                    connection, "schedule_set", at=now, by=by, subject=changed.id,
+                    exchange=chosen.value, schedule=json.dumps(timetable_json.to_json(schedule)),
+                )  # fmt: skip
 
             await self._database.write(keep)
             return self._registry.put_strategy(changed)

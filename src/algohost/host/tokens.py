@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from algohost.domain.ids import RunId
 from algohost.domain.strategies import Strategy
-from algohost.domain.users import Principal, paper_account
+from algohost.domain.users import Principal
 from algohost.host.identity import Identity
 
 _PREFIX: Final = "Zk"
@@ -25,7 +25,8 @@ class TokenIndex(Protocol):
 
 
 class RunTokenIndex:
-    """``TokenIndex`` over the identities: a run acts for its owner's paper account."""
+    """``TokenIndex`` over the identities: a run acts for its strategy's account, and so in its
+    mode; neither can be changed while it runs."""
 
     def __init__(self, identity: Identity) -> None:
         self._identity = identity
@@ -35,7 +36,7 @@ class RunTokenIndex:
         owner = self._identity.user(strategy.owner_id)
         principal = Principal(
             user=owner,
-            account_id=paper_account(owner),
+            account_id=strategy.account,
             strategy_id=strategy.id,
             run_id=run_id,
         )

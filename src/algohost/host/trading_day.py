@@ -18,6 +18,10 @@ class TradingDay:
         self._calendars = calendars
 
     async def closed(self, strategy: Strategy) -> tuple[Gate, ...]:
+        """As ``GateSource.closed``, which needs no look here."""
+        return self.glance(strategy)
+
+    def glance(self, strategy: Strategy) -> tuple[Gate, ...]:
         """Closed inside a window on a day of which nobody knows whether there is trading."""
         if not strategy.is_armed or strategy.intent.by not in {SCHEDULE, RESTORE}:
             return ()

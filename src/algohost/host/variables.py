@@ -6,7 +6,8 @@ while a strategy runs applies from its next start on.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -15,6 +16,7 @@ from algohost.domain.ports import Clock
 from algohost.domain.users import User
 from algohost.domain.variables import Variable, check_name, check_secret, check_value
 from algohost.host.strategies import StrategyService
+from algohost.store import audit, sealed
 from algohost.store import variables as stored
 from algohost.store.database import Database
 from algohost.store.vault import Vault
@@ -22,16 +24,21 @@ from algohost.store.vault import Vault
 log = logging.getLogger(__name__)
 
 
-async def rotate_keys(database: Database, vault: Vault) -> int:
-    """``Vault.rotate`` over a database; returns how many secrets were sealed anew.
+async def rotate_keys(database: Database, vault: Vault, *, at: datetime) -> int:
+    """``Vault.rotate`` over a database, now; returns how many values were sealed anew.
 
     Raises ``VaultProblem`` where a key or a secret cannot be read; nothing is dropped then.
     """
 
-    def renew(connection: Connection) -> int:
-        return stored.reseal(connection, lambda s, n, t: vault.seal(s, n, vault.open(s, n, t)))
+    def reseal(connection: Connection) -> int:
+        count = sealed.reseal(connection, vault)
+        audit.note(connection, "keys_rotated", at=at, by="console", resealed=count)
+        return count
 
-    return await asyncio.to_thread(vault.rotate, lambda: database.write_now(renew))
+    def renew() -> int:
+        return database.write_now(reseal)
+
+    return await asyncio.to_thread(vault.rotate, renew)
 
 
 class VariableService:
@@ -79,6 +86,7 @@ class VariableService:
         def put_all(connection: Connection) -> None:
             for one in made:
                 stored.put(connection, known, one)
+            _note(connection, "variables_set", at=now, user=user, of=known, names=values)
 
         await self._database.write(put_all)
 
@@ -97,6 +105,8 @@ class VariableService:
         def seal_and_put(connection: Connection) -> None:
             # sealed by the thread that writes, so before or after a rotation, never across one
             stored.put(connection, known, made, sealed=self._vault.seal(known, name, value))
+            at = self._clock.now()
+            _note(connection, "secret_set", at=at, user=user, of=known, names=[name])
 
         await self._database.write(seal_and_put)
         log.info("secret_set strategy=%s name=%s", known, name)
@@ -112,7 +122,7 @@ class VariableService:
     async def rotate_keys(self) -> int:
         """A new key for every secret of every strategy; returns how many were sealed anew."""
         async with self._rotating:
-            return await rotate_keys(self._database, self._vault)
+            return await rotate_keys(self._database, self._vault, at=self._clock.now())
 
     async def _remove(
         self, user: User, strategy_id: str, names: Sequence[str], *, is_secret: bool
@@ -124,5 +134,21 @@ class VariableService:
         def remove_all(connection: Connection) -> None:
             for name in names:
                 stored.remove(connection, known, name, is_secret=is_secret)
+            act, at = "secrets_removed" if is_secret else "variables_removed", self._clock.now()
+            _note(connection, act, at=at, user=user, of=known, names=names)
 
         await self._database.write(remove_all)
+
+
+def _note(
+    connection: Connection,
+    act: str,
+    *,
+    at: datetime,
+    user: User,
+    of: StrategyId,
+    names: Iterable[str],
+) -> None:
+    """Says in the audit which names were touched: what they hold is nobody's business there."""
+    text = " ".join(sorted(names))
+    audit.note(connection, act, at=at, by=f"user:{user.name}", subject=of, names=text[:1000])

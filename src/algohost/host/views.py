@@ -1,6 +1,6 @@
 """A strategy as it stands, in one object, with the sentence that a person reads first."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Final
@@ -12,6 +12,7 @@ from algohost.domain.restarts import Again, FolderFull, GivenUp
 from algohost.domain.runs import INTERRUPTED, Outcome, OutcomeKind, Run, RunState, signal_name
 from algohost.domain.strategies import (
     Gate,
+    Intent,
     Phase,
     Strategy,
     Wanted,
@@ -193,3 +194,17 @@ def _count(restarts: int, minutes: int) -> str:
 
 def _ist_time(at: datetime) -> str:
     return at.astimezone(IST).strftime("%H:%M:%S IST")
+
+
+def withdrawn(view: StrategyView, changed: Strategy, *, by: str, at: datetime) -> Strategy:
+    """``changed``, not wanted running any more if it has come to rest by itself.
+
+    Its old wish to run must not come to life again under another restart policy.
+    """
+    is_wanted = changed.intent.wanted is Wanted.RUNNING
+    if not is_wanted or view.phase not in {Phase.STOPPED, Phase.ERROR}:
+        return changed
+    if not isinstance(restart_of(changed, view.latest, view.earlier), Again):
+        return changed
+    intent = Intent(number=changed.intent.number + 1, wanted=Wanted.STOPPED, by=by, at=at)
+    return replace(changed, intent=intent)

@@ -8,7 +8,7 @@ from algohost.domain.broker_sessions import BrokerSession, Told
 from algohost.domain.errors import Unavailable
 from algohost.domain.ids import AccountId
 from algohost.domain.kill_switch import Engaged, KillScope, KillTarget
-from algohost.store.tables import broker_sessions, kill_switches
+from algohost.store.trading_tables import broker_sessions, kill_switches
 
 
 def all_sessions(connection: Connection) -> Sequence[BrokerSession]:

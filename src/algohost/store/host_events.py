@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, insert, select
 
-from algohost.store.tables import host_events
+from algohost.store.trading_tables import host_events
 
 
 @dataclass(frozen=True, kw_only=True)

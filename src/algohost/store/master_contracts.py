@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, select
 
 from algohost.domain.master_contracts import ContractReport, ContractStatus
-from algohost.store.tables import master_contract_status
+from algohost.store.trading_tables import master_contract_status
 
 
 def put(connection: Connection, report: ContractReport) -> None:

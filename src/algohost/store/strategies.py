@@ -7,17 +7,18 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final
 
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import Connection, RowMapping, bindparam, func, select
 
 from algohost.domain import timetable_json
 from algohost.domain.errors import NotFound
-from algohost.domain.ids import StrategyId, UserId, VersionId
+from algohost.domain.ids import AccountId, StrategyId, UserId, VersionId
 from algohost.domain.strategies import Intent, Mode, SourceProblem, Strategy, Wanted
 from algohost.domain.strategy_settings import StrategySettings
 from algohost.store.tables import intents, strategies, strategy_versions, versions
 from algohost.store.types import insertion, utc_text
 
 _INSERT_INTENT: Final = insertion(intents)
+_CONTENT: Final = select(versions.c.content).where(versions.c.id == bindparam("version_id"))
 
 
 def version_of(content: bytes) -> VersionId:
@@ -43,6 +44,7 @@ def insert(connection: Connection, strategy: Strategy, content: bytes) -> None:
             schedule=timetable_json.to_json(strategy.schedule),
             schedule_set_at=strategy.schedule_set_at,
             schedule_set_by=strategy.schedule_set_by,
+            account_id=strategy.account_id,
         )
     )
     _number_version(connection, strategy, by=strategy.intent.by, at=strategy.created_at)
@@ -86,6 +88,15 @@ def save_schedule(connection: Connection, strategy: Strategy) -> None:
             schedule_set_by=strategy.schedule_set_by,
             exchange=strategy.exchange,
         )
+    )
+
+
+def save_account(connection: Connection, strategy: Strategy) -> None:
+    """Keeps where the strategy's orders go from its next start on."""
+    connection.execute(
+        strategies.update()
+        .where(strategies.c.id == strategy.id)
+        .values(mode=strategy.mode.value, account_id=strategy.account_id)
     )
 
 
@@ -140,9 +151,7 @@ def id_is_taken(connection: Connection, strategy_id: StrategyId) -> bool:
 
 def content(connection: Connection, version_id: VersionId) -> bytes:
     """The bytes of a version. Raises ``NotFound``."""
-    found = connection.execute(
-        select(versions.c.content).where(versions.c.id == version_id)
-    ).scalar()
+    found = connection.execute(_CONTENT, {"version_id": version_id}).scalar()
     if found is None:
         raise NotFound(f"There is no version {version_id[:12]}.")
     return bytes(found)
@@ -196,4 +205,5 @@ def _from_row(row: RowMapping) -> Strategy:
         schedule=timetable_json.from_json(row["schedule"]),
         schedule_set_at=row["schedule_set_at"],
         schedule_set_by=row["schedule_set_by"],
+        account_id=None if row["account_id"] is None else AccountId(row["account_id"]),
     )

@@ -1,6 +1,7 @@
-"""Every table, on one page. Alembic's migrations make them; a test compares the two."""
+"""The tables of people, strategies, runs and calendars; ``trading_tables`` has the others.
 
-from typing import Final
+Alembic's migrations make them; a test compares the two.
+"""
 
 from sqlalchemy import (
     JSON,
@@ -11,22 +12,13 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     text,
 )
 
+from algohost.store.metadata import metadata
 from algohost.store.types import Utc
-
-metadata: Final = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
 
 users = Table(
     "users",
@@ -85,6 +77,7 @@ strategies = Table(
     Column("schedule", JSON, nullable=False, server_default="{}"),
     Column("schedule_set_at", Utc),
     Column("schedule_set_by", String(80), nullable=False, server_default=""),
+    Column("account_id", String(64), comment="empty for the owner's first paper one"),
 )
 
 occurrences = Table(
@@ -268,65 +261,4 @@ calendar_years = Table(
     Column("status", String(16), nullable=False),
     Column("changed_at", Utc, nullable=False),
     Column("changed_by", String(100), nullable=False),
-)
-
-broker_sessions = Table(
-    "broker_sessions",
-    metadata,
-    Column("account_id", String(64), primary_key=True),
-    Column("is_login", Boolean, nullable=False),
-    Column("at", Utc, nullable=False),
-    Column("by", String(80), nullable=False),
-    Column("expires_at", Utc),
-    Column("told", String(16), nullable=False),
-)
-
-kill_switches = Table(
-    "kill_switches",
-    metadata,
-    Column("scope", String(16), primary_key=True),
-    Column("target", String(100), primary_key=True, comment="empty for the host"),
-    Column("at", Utc, nullable=False),
-    Column("by", String(80), nullable=False),
-    Column("reason", String(300), nullable=False),
-)
-
-host_events = Table(
-    "host_events",
-    metadata,
-    Column("sequence", Integer, primary_key=True, autoincrement=True),
-    Column("subject", String(100), nullable=False, index=True, comment="account or strategy"),
-    Column("at", Utc, nullable=False),
-    Column("kind", String(40), nullable=False),
-    Column("sentence", String(500), nullable=False),
-)
-
-master_contract_status = Table(
-    "master_contract_status",
-    metadata,
-    Column("broker", String(32), primary_key=True),
-    Column("status", String(16), nullable=False),
-    Column("message", String(500), nullable=False),
-    Column("last_updated", Utc, comment="when the list in use was made"),
-    Column("total_symbols", Integer, nullable=False),
-    Column("is_ready", Boolean, nullable=False),
-)
-
-order_intents = Table(
-    "order_intents",
-    metadata,
-    Column("sequence", Integer, primary_key=True, autoincrement=True),
-    Column("order_id", String(40), nullable=False, unique=True),
-    Column("account_id", String(64), nullable=False, index=True),
-    Column("body", JSON, nullable=False),
-)
-
-order_journal = Table(
-    "order_journal",
-    metadata,
-    Column("account_id", String(64), primary_key=True),
-    Column("number", Integer, primary_key=True),
-    Column("kind", String(32), nullable=False),
-    Column("at", Utc, nullable=False),
-    Column("body", JSON, nullable=False),
 )

@@ -2,13 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import Connection, LargeBinary, cast, func, select
+from sqlalchemy import Connection, LargeBinary, bindparam, cast, func, select
 
 from algohost.domain.errors import Conflict, Invalid, NotFound
 from algohost.domain.ids import StrategyId
 from algohost.domain.variables import MOST_BYTES_TOGETHER, MOST_VARIABLES, Variable
 from algohost.store.tables import strategies, variables
+
+_OF_A_LAUNCH: Final = select(variables.c.name, variables.c.value, variables.c.sealed).where(
+    variables.c.strategy_id == bindparam("strategy_id")
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +35,7 @@ def of_strategy(connection: Connection, strategy_id: StrategyId) -> Sequence[Var
 
 def values_of(connection: Connection, strategy_id: StrategyId) -> StoredValues:
     """What a launch takes."""
-    c = variables.c
-    rows = connection.execute(
-        select(c.name, c.value, c.sealed).where(c.strategy_id == strategy_id)
-    ).all()
+    rows = connection.execute(_OF_A_LAUNCH, {"strategy_id": strategy_id}).all()
     return StoredValues(
         plain={r.name: r.value for r in rows if r.sealed is None},
         sealed={r.name: bytes(r.sealed) for r in rows if r.sealed is not None},

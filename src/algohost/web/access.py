@@ -83,6 +83,9 @@ class Route:
     access: Access
     max_body_bytes: int = JSON_BODY_BYTES
     """A request with more is answered 413 before the rest is read."""
+    key_in_query: bool = False
+    """Whether the key may stand in the address, which is where existing programs put it for some
+    KEY routes by GET. Elsewhere it is in the body, or in the header ``X-API-KEY``."""
 
     def __post_init__(self) -> None:
         if ("{strategy_id}" in self.path) != (self.access is Access.OWNER):
@@ -223,10 +226,12 @@ class Guard:
     async def _admit_key(self, request: Request) -> None:
         if request.method in SAFE_METHODS:
             request.state.body = {}
-            key = request.query_params.get("apikey") or request.headers.get("x-api-key")
+            key = request.query_params.get("apikey") if self.route.key_in_query else None
         else:
             request.state.body = await json_object(request)
             key = request.state.body.get("apikey")
+        if key is None or key == "":
+            key = request.headers.get("x-api-key")
         principal = self._host.identity.principal(key) if isinstance(key, str) else None
         if principal is None:
             raise Forbidden("Invalid openalgo apikey", code="INVALID_API_KEY")
@@ -331,9 +336,12 @@ def guarded(routes: Iterable[Route], host: "Host", errors: Errors) -> list[BaseR
     return list(made.values())
 
 
-def _plain_paths_first(route: Route) -> tuple[bool, int]:
-    """The router takes the first that fits, and ``/python/new`` fits ``/python/{strategy_id}``."""
-    return ":path}" in route.path, route.path.count("{")
+def _plain_paths_first(route: Route) -> tuple[bool, int, bool]:
+    """The router takes the first that fits, and ``/python/new`` fits ``/python/{strategy_id}``.
+
+    It looks at one row after another, so what programs call comes before what people do.
+    """
+    return ":path}" in route.path, route.path.count("{"), route.access is not Access.KEY
 
 
 def refuse_undeclared(routes: Iterable[BaseRoute]) -> None:

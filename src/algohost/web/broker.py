@@ -11,17 +11,20 @@ from starlette.responses import Response
 
 from algohost.domain.broker_sessions import SessionState
 from algohost.domain.errors import Invalid
-from algohost.domain.kill_switch import Engaged, KillScope
+from algohost.domain.kill_switch import Engaged, KillScope, KillStep
 from algohost.domain.runs import RunState
 from algohost.domain.users import User, paper_account
 from algohost.host.broker_sessions import BROKER_LOGGED_OUT
 from algohost.host.checking import Checked
-from algohost.host.kill_switch import MOST_REASON
+from algohost.host.kill_switch import MOST_REASON, refuse_host
 from algohost.web.access import Access, HttpEndpoint, Route, host_of, user_of
 from algohost.web.answers import done
 from algohost.web.bodies import json_as, json_object
+from algohost.web.kill_tasks import drill_json, steps_asked, tasks_json
+from algohost.web.kill_words import left_sentence, steps_sentence
 from algohost.web.live_topics import PAUSE_SECONDS, Send
 from algohost.web.master_contracts import report_json
+from algohost.web.risk import queues_json
 from algohost.web.rows import gate_json
 from algohost.web.shown import iso, ist_long
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
 _LOOK_SECONDS: Final = 1.0
 _MOST_ANSWERS: Final = 16
+_GO_ON: Final = "Running strategies go on until stopped."
 _WORDS: Final = {
     SessionState.LOGGED_IN: "Logged in",
     SessionState.LOGGED_OUT: "Logged out",
@@ -44,6 +48,9 @@ class _Target(BaseModel):
     scope: str = Field(default=KillScope.ACCOUNT.value, max_length=20)
     id: str = Field(default="", max_length=120)
     reason: str = Field(default="", max_length=MOST_REASON)
+    steps: list[str] = Field(default_factory=list, max_length=len(KillStep))
+    drill: bool = False
+    """Only say what the steps would do, and engage nothing."""
 
 
 # ---- in JSON values
@@ -118,6 +125,8 @@ def state_json(host: "Host", user: User) -> dict[str, Any]:
         "session": session_json(host, user),
         "contracts": report_json(host),
         "kill_switches": switches_json(host, user),
+        "kill_tasks": tasks_json(host, user),
+        "queues": queues_json(host, user),
     }
 
 
@@ -166,20 +175,32 @@ async def check_contracts(request: Request) -> Response:
 
 
 async def kill_switches(request: Request) -> Response:
-    """``GET /api/kill-switch``: what is engaged and concerns the asker."""
+    """``GET /api/kill-switch``: what is engaged and concerns the asker, and what it was asked."""
     host, user = host_of(request), user_of(request)
-    return done("", kill_switches=switches_json(host, user))
+    return done("", kill_switches=switches_json(host, user), kill_tasks=tasks_json(host, user))
 
 
 async def engage(request: Request) -> Response:
-    """``POST /api/kill-switch/engage`` with ``{scope?, id?, reason?}``; else one's own account."""
+    """``POST /api/kill-switch/engage`` with ``{scope?, id?, reason?, steps?, drill?}``.
+
+    One's own account by default. A drill says what the steps would do, and engages nothing.
+    """
     body = await json_as(request, _Target)
     host, user = host_of(request), user_of(request)
     target = host.kill_switch.target(user, body.scope, body.id)
-    engaged = await host.kill_switch.engage(user, target, reason=body.reason)
+    steps = steps_asked(body.steps)
+    if body.drill:
+        refuse_host(user, target)
+        left = host.kill_actions.drill(target, steps or tuple(KillStep))
+        return done(left_sentence(left), drill=drill_json(left))
+    engaged = await host.kill_switch.engage(user, target, reason=body.reason, steps=steps)
     covers = _covers(host, user, engaged)
-    message = f"The kill switch of {covers} is engaged. Running strategies go on until stopped."
-    return done(message, kill_switches=switches_json(host, user))
+    rest = f"It will {steps_sentence(steps)}." if steps else _GO_ON
+    return done(
+        f"The kill switch of {covers} is engaged. {rest}",
+        kill_switches=switches_json(host, user),
+        kill_tasks=tasks_json(host, user),
+    )
 
 
 async def release(request: Request) -> Response:
@@ -207,6 +228,7 @@ async def topic(hub: "LiveHub", user: User, send: Send) -> None:
     unlisten = [
         host.broker_sessions.listen(lambda _account: changed.set()),
         host.kill_switch.listen(changed.set),
+        host.kill_switch.tasks.listen(changed.set),
         host.master_contracts.listen(lambda _report: changed.set()),
         host.strategies.listen(lambda _view: changed.set()),
     ]

@@ -84,7 +84,8 @@ async def set_requirements(request: Request) -> Response:
     """``POST /python/environment/<id>`` with ``{requirements}``; empty text asks for none."""
     body = await json_as(request, _Requirements)
     host, strategy = _asked(request)
-    view = await host.environments.set_requirements(strategy, body.requirements)
+    by, text = user_of(request), body.requirements
+    view = await host.environments.set_requirements(strategy, text, by=by)
     said = "The requirements were saved. They apply from the next start."
     return done(said, environment=shown(view))
 

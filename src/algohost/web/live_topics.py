@@ -16,7 +16,7 @@ from algohost.domain.errors import Unavailable
 from algohost.domain.ids import RunId, StrategyId
 from algohost.domain.orders import Order, Trade
 from algohost.domain.runs import Run
-from algohost.domain.users import User, paper_account
+from algohost.domain.users import User
 from algohost.host.logs import LogChunk
 from algohost.web import shown
 from algohost.web.live_hub import LiveHub, Row, Watcher
@@ -80,8 +80,7 @@ async def orders(hub: LiveHub, user: User, strategy_id: StrategyId, send: Send) 
 
     Changed orders and new trades; positions as a whole, whenever one of them or a price moved.
     """
-    owner = hub.host.strategies.get(user, strategy_id).strategy.owner_id
-    account_id = paper_account(hub.host.identity.user(owner))
+    account_id = hub.host.strategies.get(user, strategy_id).strategy.account
     scope = Scope(account_id=account_id, strategy_id=strategy_id)
     gateway = hub.host.gateway
     await _opened(hub, scope)

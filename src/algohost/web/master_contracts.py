@@ -94,7 +94,7 @@ def _row(host: "Host", one: Instrument) -> dict[str, Any]:
         "tick": f"{one.tick_size:f}",
         "freeze": one.freeze_quantity,
         "token": one.token,
-        "has_prices": host.market.find(one.key) is not None,
+        "has_prices": host.market.has_prices(one),
     }
 
 

@@ -11,10 +11,10 @@ import orjson
 
 from algohost.broker.views import Scope
 from algohost.domain.errors import Unavailable
-from algohost.domain.ids import StrategyId, UserId
+from algohost.domain.ids import AccountId, StrategyId, UserId
 from algohost.domain.restarts import Again
 from algohost.domain.strategies import Gate, Phase
-from algohost.domain.users import User, paper_account
+from algohost.domain.users import User
 from algohost.host.views import StrategyView
 from algohost.web.schedule_words import short, standing
 
@@ -35,13 +35,14 @@ def rows(views: Iterable[StrategyView], host: "Host") -> list[dict[str, Any]]:
     """As ``row``, for many: the books of an account are looked through once."""
     shown = list(views)
     only = shown[0].strategy.id if len(shown) == 1 else None
-    ledgers: dict[UserId, _Ledger] = {}
+    ledgers: dict[AccountId, _Ledger] = {}
     made = []
     for view in shown:
         owner = host.identity.user(view.strategy.owner_id)
-        if owner.id not in ledgers:
-            ledgers[owner.id] = _ledger(owner, host, only)
-        made.append(_row(view, owner, ledgers[owner.id]))
+        account = view.strategy.account
+        if account not in ledgers:
+            ledgers[account] = _ledger(account, host, only)
+        made.append(_row(view, owner, ledgers[account]))
     return made
 
 
@@ -55,6 +56,7 @@ def _row(view: StrategyView, owner: User, ledger: "_Ledger") -> dict[str, Any]:
         "file_name": strategy.file_name,
         "exchange": strategy.exchange,
         "mode": strategy.mode.value,
+        "account_id": strategy.account,
         "phase": view.phase.value,
         "sentence": standing(view),
         "flags": [{"kind": one.ailment.value, "sentence": one.sentence} for one in view.flags],
@@ -139,8 +141,8 @@ class _Shut(_Ledger):
         return None
 
 
-def _ledger(owner: User, host: "Host", only: StrategyId | None) -> _Ledger:
-    scope = Scope(account_id=paper_account(owner), strategy_id=only)
+def _ledger(account_id: AccountId, host: "Host", only: StrategyId | None) -> _Ledger:
+    scope = Scope(account_id=account_id, strategy_id=only)
     try:
         return _Ledger(host.gateway, scope)
     except Unavailable:

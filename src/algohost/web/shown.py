@@ -148,11 +148,17 @@ def iso(at: datetime | None) -> str | None:
     return None if at is None else at.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
+def ist_second(at: str) -> str:
+    """``21 Nov 2026 10:02:31`` in India, from an instant in UTC as text."""
+    return datetime.fromisoformat(at).astimezone(IST).strftime("%d %b %Y %H:%M:%S")
+
+
 FILTERS: Final[Mapping[str, Callable[..., str]]] = {
     "badge": badge,
     "direction": direction,
     "inr": inr,
     "ist_short": ist_short,
+    "ist_second": ist_second,
     "megabytes": megabytes,
     "note": note,
     "peak_memory": peak_memory,

@@ -2,7 +2,8 @@
 
 from alembic import context
 
-from algohost.store.tables import metadata
+from algohost.store import tables, trading_tables  # noqa: F401 - they fill it
+from algohost.store.metadata import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
