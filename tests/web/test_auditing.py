@@ -3,6 +3,9 @@
 import csv
 import io
 
+import pytest
+
+from algohost.domain.errors import Unauthorized
 from tests.web.conftest import People
 from tests.web.world import World
 
@@ -41,3 +44,17 @@ def test_a_number_that_is_none_is_refused_in_a_sentence(world: World, people: Pe
     answer = world.browser(people.admin).page("/audit", query="before=x")
     assert answer.status == 400
     assert "write a whole number from 0" in answer.text
+
+
+def test_a_failed_login_is_there_and_its_password_is_not(world: World, people: People) -> None:
+    browser, identity = world.browser(people.admin), world.host.identity
+    for name in ("ravi", "nobody"):
+        with pytest.raises(Unauthorized):
+            world.run(identity.log_in(name, "canary-4711 was wrong", "10.0.0.9"))
+    world.run(identity.close())  # what is written later is written
+    found = browser.page("/audit/entries", query="limit=2").json()["entries"]
+    assert [(one["act"], one["by"], one["subject"]) for one in found] == [
+        ("login_failed", "peer:10.0.0.9", "ravi"),
+        ("login_failed", "peer:10.0.0.9", "nobody"),
+    ]
+    assert "canary-4711" not in browser.page("/audit/export").text

@@ -202,6 +202,7 @@ class Identity:
         is_right = await self._passwords.verify(expected, password[:LONGEST_PASSWORD])
         if user_id is None or not is_right or len(password) > LONGEST_PASSWORD:
             log.warning("login_failed name=%r peer=%r", name[:64], peer[:64])
+            self._write_later(self._note_failure(name, peer))  # no longer for one that exists
             raise _wrong_credentials()
         self._throttle.succeeded(name, peer)
         session, secret = await self._open_session(self._users[user_id], expected, peer)
@@ -284,6 +285,15 @@ class Identity:
             return opened
         del self._sessions[token_hash]  # its row goes with the next login
         return None
+
+    async def _note_failure(self, name: str, peer: str) -> None:
+        by, now = f"peer:{peer[:64]}", self._clock.now()
+        try:
+            await self._database.write(
+                lambda c: audit.note(c, "login_failed", at=now, by=by, subject=name[:64])
+            )
+        except Exception:
+            log.exception("login_failure_not_noted")
 
     async def _touch(self, token_hash: str, at: datetime) -> None:
         try:
