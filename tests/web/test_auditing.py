@@ -58,3 +58,11 @@ def test_a_failed_login_is_there_and_its_password_is_not(world: World, people: P
         ("login_failed", "peer:10.0.0.9", "nobody"),
     ]
     assert "canary-4711" not in browser.page("/audit/export").text
+
+
+def test_a_new_strategy_was_not_stopped_by_anybody(world: World, people: People) -> None:
+    """Its first intent is that it rests, which nobody has asked for."""
+    world.run(world.host.audit.catch_up())
+    query = f"subject={people.strategy.strategy.id}"
+    found = world.browser(people.admin).page("/audit/entries", query=query).json()["entries"]
+    assert [one["act"] for one in found] == ["strategy_added"]

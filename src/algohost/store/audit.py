@@ -7,12 +7,22 @@ are taken in afterwards, in order and once.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Integer, Label, RowMapping, func, insert, literal_column, select
+from sqlalchemy import (
+    Connection,
+    Integer,
+    Label,
+    RowMapping,
+    Table,
+    func,
+    insert,
+    literal_column,
+    select,
+)
 
 from algohost.domain.audit import Detail, Entry, Link, linked
 from algohost.store.tables import intents
@@ -118,9 +128,9 @@ def is_behind(connection: Connection) -> bool:
 
 
 def take_in(connection: Connection, *, limit: int = _PAGE) -> int:
-    """Adds the journals' next entries to the chain, ``limit`` at most; returns how many."""
+    """Adds the journals' next entries to the chain; returns how many it read, ``limit`` at most."""
     at = _positions(connection)
-    entries: list[Entry] = []
+    entries: list[Entry | None] = []
     for name in _SOURCES:
         room = limit - len(entries)
         rows = _rows_of(connection, name, at.get(name, 0), room) if room else []
@@ -130,7 +140,7 @@ def take_in(connection: Connection, *, limit: int = _PAGE) -> int:
         known = audit_positions.c.source == name
         connection.execute(audit_positions.delete().where(known))
         connection.execute(insert(audit_positions).values(source=name, position=rows[-1][0]))
-    append(connection, *entries)
+    append(connection, *(entry for entry in entries if entry is not None))
     return len(entries)
 
 
@@ -154,14 +164,16 @@ def _positions(connection: Connection) -> dict[str, int]:
 
 def _rows_of(
     connection: Connection, name: str, position: int, limit: int
-) -> list[tuple[int, Entry]]:
+) -> list[tuple[int, Entry | None]]:
     table, read = _SOURCES[name]
     chosen = select(_ROW, table).where(literal_column("rowid") > position).order_by(_ROW)
     rows = connection.execute(chosen.limit(limit)).mappings()
     return [(row["row"], read(row)) for row in rows]
 
 
-def _start_or_stop(row: RowMapping) -> Entry:
+def _start_or_stop(row: RowMapping) -> Entry | None:
+    if row["number"] == 0:  # a new strategy's: nobody has stopped it
+        return None
     act = {"running": "start_wanted", "stopped": "stop_wanted"}.get(row["wanted"], row["wanted"])
     return Entry(at=row["at"], by=row["by"], act=act, subject=row["strategy_id"])
 
@@ -202,7 +214,7 @@ def _order_fact(row: RowMapping) -> Entry:
     )
 
 
-_SOURCES: Final = {
+_SOURCES: Final[Mapping[str, tuple[Table, Callable[[RowMapping], Entry | None]]]] = {
     "intents": (intents, _start_or_stop),
     "order_intents": (order_intents, _order_sent),
     "order_journal": (order_journal, _order_fact),
