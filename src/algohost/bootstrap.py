@@ -38,7 +38,6 @@ from algohost.host.scheduler import Scheduler
 from algohost.host.strategies import StrategyService
 from algohost.host.timetables import Timetables
 from algohost.host.tokens import RunTokenIndex
-from algohost.host.trading_day import TradingDay
 from algohost.host.usage import UsageLog
 from algohost.host.variables import VariableService
 from algohost.market import MarketService, open_market
@@ -119,28 +118,14 @@ async def open_host(settings: Settings, *, clock: Clock | None = None) -> AsyncI
             vault=base.vault,
             calendars=calendars,
         )
-        identity, gateway, kill_switch = trading.identity, trading.gateway, trading.kill_switch
+        identity, gateway = trading.identity, trading.gateway
         agent, logs = _agent(base), _logs(base, watcher)
         usage, activity = UsageLog(clock, base.database, base.registry), Activity(clock.monotonic)
         agent.on_usage(_health(base, agent, usage, activity).hear)
         environments = _environments(base)
         sessions = broker_sessions(settings, clock=clock, database=base.database)
         contracts = trading.contracts(settings, base.folders.data / "contracts", calendars)
-        gates = Gates(
-            {
-                "the kill switch": kill_switch,
-                "the broker session": sessions,
-                "the account": trading.live_gate,
-                "the master contract": contracts,
-                "the trading day": TradingDay(clock, calendars),
-                "the environment": environments,
-            }
-        )
-        kill_switch.listen(gates.changed)
-        sessions.listen(lambda _account: gates.changed())
-        calendars.listen(gates.changed)
-        trading.user_accounts.listen(lambda _account: gates.changed())
-        contracts.listen(lambda report: gates.changed() if report.is_ready else None)
+        gates = trading.gates(sessions, calendars, contracts, environments)
         reconciler = _reconciler(base, identity, agent, logs, environments, gates)
         strategies, variables = _strategies(base, reconciler)
         scheduler = _scheduler(base, calendars, reconciler)
@@ -168,7 +153,7 @@ async def open_host(settings: Settings, *, clock: Clock | None = None) -> AsyncI
             accounts=trading.user_accounts,
             live_gate=trading.live_gate,
             modes=trading.modes(strategies),
-            kill_switch=kill_switch,
+            kill_switch=trading.kill_switch,
             kill_actions=trading.kill_actions(strategies),
             risk=trading.limits(strategies),
             governor=trading.governor,

@@ -33,6 +33,8 @@ from algohost.exchange.models import FILL_MODELS
 from algohost.host.accounts import Accounts
 from algohost.host.broker_sessions import BrokerSessions
 from algohost.host.calendars import CalendarService
+from algohost.host.environments import Environments
+from algohost.host.gates import Gates
 from algohost.host.identity import Identity
 from algohost.host.kill_actions import KillActions
 from algohost.host.kill_switch import KillSwitch
@@ -42,6 +44,7 @@ from algohost.host.modes import Modes
 from algohost.host.registry import Registry
 from algohost.host.risk import RiskService
 from algohost.host.strategies import StrategyService
+from algohost.host.trading_day import TradingDay
 from algohost.market import MarketService
 from algohost.market.contracts import PaperContracts
 from algohost.settings import Settings
@@ -106,6 +109,31 @@ class Trading:
             about=f"{settings.market} seed={settings.market_seed}",
         )
         return MasterContracts(clock=self.clock, database=self.database, source=source)
+
+    def gates(
+        self,
+        sessions: BrokerSessions,
+        calendars: CalendarService,
+        contracts: MasterContracts,
+        environments: Environments,
+    ) -> Gates:
+        """What holds starts back; whatever changes there has those that wait looked at."""
+        gates = Gates(
+            {
+                "the kill switch": self.kill_switch,
+                "the broker session": sessions,
+                "the account": self.live_gate,
+                "the master contract": contracts,
+                "the trading day": TradingDay(self.clock, calendars),
+                "the environment": environments,
+            }
+        )
+        self.kill_switch.listen(gates.changed)
+        sessions.listen(lambda _account: gates.changed())
+        calendars.listen(gates.changed)
+        self.user_accounts.listen(lambda _account: gates.changed())
+        contracts.listen(lambda report: gates.changed() if report.is_ready else None)
+        return gates
 
     def kill_actions(self, strategies: StrategyService) -> KillActions:
         """What carries out what kill switches are asked for."""
